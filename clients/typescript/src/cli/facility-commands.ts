@@ -1,0 +1,42 @@
+/** `beamway cluster list`, `beamway dsn list`, `beamway facility show`. */
+import type { Command } from 'commander';
+import type { Client } from '../client.ts';
+import { bytes, printJson, shortTime, table } from './print.ts';
+
+export function facilityCommands(program: Command, client: () => Client): void {
+  program
+    .command('facility')
+    .description('what exists here')
+    .command('show')
+    .description('environments and tiers')
+    .option('--json', 'print one JSON document')
+    .action(async (options: { json?: boolean }) => {
+      const shown = await client().call('facility.show');
+      if (options.json === true) return printJson(shown);
+      process.stdout.write(`${shown.title}\n\n${table(['environment', 'stage', 'enclave', 'cluster', 'tiers'], shown.environments.map((e) => [e.name, e.stage, e.enclave, e.cluster, e.tiers.join(', ')]))}\n${table(['tier', 'priority', 'preempts', 'mode', 'title'], shown.tiers.map((t) => [t.name, t.priority, t.preempts.join(', '), t.preemptMode, t.title]))}`);
+    });
+
+  program
+    .command('cluster')
+    .description('clusters')
+    .command('list')
+    .description('clusters and their nodes now')
+    .option('--json', 'print one JSON document')
+    .action(async (options: { json?: boolean }) => {
+      const { clusters } = await client().call('cluster.list');
+      if (options.json === true) return printJson({ clusters });
+      process.stdout.write(table(['cluster', 'node', 'slots', 'free', 'state'], clusters.flatMap((c) => c.nodes.map((n) => [c.name, n.name, n.slots, n.free, n.state]))));
+    });
+
+  program
+    .command('dsn')
+    .description('data streaming nodes')
+    .command('list')
+    .description('linked or not, and how full')
+    .option('--json', 'print one JSON document')
+    .action(async (options: { json?: boolean }) => {
+      const { nodes } = await client().call('node.list');
+      if (options.json === true) return printJson({ nodes });
+      process.stdout.write(table(['node', 'linked', 'last seen', 'streams', 'buffers'], nodes.map((n) => [n.name, n.linked ? 'yes' : 'no', shortTime(n.lastSeenAt), n.streams, bytes(n.bufferBytes)])));
+    });
+}
