@@ -1,0 +1,114 @@
+/**
+ * The wire between the control plane and a data streaming node's agent. The agent asks, outbound only: it states what it runs and
+ * which version of its leases it knows, and is answered when there is a newer one. Level-triggered: an answer holds everything.
+ */
+import { z } from 'zod';
+import { operation } from './operation.ts';
+import { countersSchema } from './streams.ts';
+
+const credentialLease = z.strictObject({
+  id: z.string(),
+  role: z.enum(['producer', 'consumer']),
+  username: z.string(),
+  passwordDigest: z.string().describe('SHA-256 of the password, hex'),
+  expiresAtMs: z.number(),
+});
+
+const claimLease = z.strictObject({
+  id: z.string(),
+  role: z.enum(['producer', 'consumer']),
+  job: z.string(),
+  secretDigest: z.string().describe('SHA-256 of the claim, hex'),
+  expiresAtMs: z.number(),
+});
+
+/** One stream as the node must have it. Everything the agent needs to go on without the control plane. */
+export const leaseSchema = z.strictObject({
+  stream: z.string(),
+  project: z.string(),
+  engine: z.enum(['relay']),
+  admission: z.enum(['credential', 'address']),
+  delivery: z.enum(['at-most-once', 'redeliver']),
+  overflow: z.enum(['wait', 'drop-oldest']),
+  consumer: z.enum(['connect', 'listen']),
+  bufferBytes: z.int(),
+  maxMessageBytes: z.int(),
+  maxConnections: z.int(),
+  externalAddresses: z.array(z.string()).describe('CIDRs that producers and consumers may come from'),
+  consumerListens: z.array(z.string()),
+  expiresAtMs: z.number(),
+  offlineLifetimeSeconds: z.int(),
+  credentials: z.array(credentialLease),
+  claims: z.array(claimLease),
+});
+
+export const observedStreamSchema = z.strictObject({
+  stream: z.string(),
+  state: z.enum(['ready', 'failed']),
+  reason: z.string(),
+  endpoints: z.record(z.string(), z.string()),
+  counters: countersSchema,
+  connections: z.array(
+    z.strictObject({
+      id: z.string(),
+      role: z.enum(['producer', 'consumer']),
+      credential: z.string(),
+      remoteAddress: z.string(),
+      messages: z.int(),
+      bytes: z.int(),
+      connectedAtMs: z.number(),
+    }),
+  ),
+});
+
+/** Something that happened on the node and belongs into the audit log; spooled while the link is cut. */
+export const nodeEventSchema = z.strictObject({
+  id: z.string(),
+  atMs: z.number(),
+  stream: z.string(),
+  kind: z.string(),
+  detail: z.record(z.string(), z.unknown()),
+});
+
+export const syncNode = operation({
+  id: 'node.sync',
+  method: 'POST',
+  path: '/beamway/v1/nodes/{id}/sync',
+  summary: "A streaming node's report, answered with its leases as soon as they differ from the version it knows",
+  tag: 'nodes',
+  params: z.strictObject({ id: z.string() }),
+  body: z.strictObject({
+    instance: z.string().describe('Changes with every start of the agent'),
+    knownVersion: z.int(),
+    appliedVersion: z.int(),
+    claimUrl: z.string(),
+    waitMs: z.int().min(0).max(30_000),
+    streams: z.array(observedStreamSchema),
+    events: z.array(nodeEventSchema).max(1000),
+  }),
+  response: z.strictObject({ version: z.int(), leases: z.array(leaseSchema).nullable(), acceptedEvents: z.array(z.string()) }),
+  action: 'node:sync',
+  longPoll: true,
+});
+
+export type Lease = z.output<typeof leaseSchema>;
+export type CredentialLease = z.output<typeof credentialLease>;
+export type ClaimLease = z.output<typeof claimLease>;
+export type ObservedStream = z.output<typeof observedStreamSchema>;
+export type NodeEvent = z.output<typeof nodeEventSchema>;
+export type SyncRequest = z.output<NonNullable<typeof syncNode.body>>;
+export type SyncAnswer = z.output<typeof syncNode.response>;
+
+export const listNodes = operation({
+  id: 'node.list',
+  method: 'GET',
+  path: '/beamway/v1/nodes',
+  summary: 'Data streaming nodes: linked or not, and how full',
+  tag: 'nodes',
+  response: z.strictObject({
+    nodes: z.array(
+      z.strictObject({ name: z.string(), linked: z.boolean(), lastSeenAt: z.string().nullable(), streams: z.int(), bufferBytes: z.int() }),
+    ),
+  }),
+  action: 'node:read',
+});

@@ -1,0 +1,60 @@
+/**
+ * An operation declared as data: method, path, schemas, the action policy decides on, how it is audited and limited. Routes,
+ * OpenAPI, the command line's SDK and the every-operation tests are all read off these declarations.
+ */
+import { z } from 'zod';
+
+export interface Operation {
+  /** Stable name, `noun.verb`; the OpenAPI operationId. */
+  readonly id: string;
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** With `{param}` for path parameters. */
+  readonly path: string;
+  readonly summary: string;
+  readonly tag: string;
+  readonly params: z.ZodObject;
+  readonly query: z.ZodObject;
+  readonly body: z.ZodType | undefined;
+  readonly success: 200 | 201 | 202;
+  readonly response: z.ZodType;
+  /** What policy decides on; `none` is open to everybody. */
+  readonly action: string;
+  /** A mutation is recorded before and after; a read only when it is denied. */
+  readonly audit: 'mutation' | 'read';
+  /** Body fields that may stand in the audit log; all others are kept as their type alone. */
+  readonly auditFields: readonly string[];
+  /** May carry an Idempotency-Key. */
+  readonly idempotent: boolean;
+  /** The answer holds a secret that is shown once: a repetition is refused in place of replayed. */
+  readonly shownOnce: boolean;
+  /** Keeps the request open up to some seconds; never counted as slow. */
+  readonly longPoll: boolean;
+}
+
+const DEFAULTS = {
+  params: z.strictObject({}),
+  query: z.strictObject({}),
+  body: undefined,
+  success: 200,
+  audit: 'read',
+  auditFields: [],
+  idempotent: false,
+  shownOnce: false,
+  longPoll: false,
+} as const;
+
+type Given = Pick<Operation, 'id' | 'method' | 'path' | 'summary' | 'tag' | 'response' | 'action'> & Partial<Operation>;
+
+/** Fills in what was left out; keeps the exact types of the schemas for the routes and the SDK. */
+export function operation<const G extends Given>(given: G): Omit<typeof DEFAULTS, keyof G> & G {
+  return { ...DEFAULTS, ...given };
+}
+
+/** Input as a handler sees it (after parsing), answer as it must give it. */
+export type Params<O extends Operation> = z.output<O['params']>;
+export type Query<O extends Operation> = z.output<O['query']>;
+export type Body<O extends Operation> = O['body'] extends z.ZodType ? z.output<O['body']> : undefined;
+export type Answer<O extends Operation> = z.input<O['response']>;
+/** What a client sends. */
+export type BodyInput<O extends Operation> = O['body'] extends z.ZodType ? z.input<O['body']> : undefined;
+export type QueryInput<O extends Operation> = z.input<O['query']>;

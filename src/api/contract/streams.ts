@@ -1,0 +1,160 @@
+/** Operations on streams and their templates. */
+import { z } from 'zod';
+import { idParameter, limitField, nameField, timeField } from './fields.ts';
+import { operation } from './operation.ts';
+
+const STREAM_STATES = ['pending', 'ready', 'unreachable', 'releasing', 'released', 'failed'] as const;
+
+export const countersSchema = z.strictObject({
+  messagesIn: z.int(),
+  messagesOut: z.int(),
+  bytesIn: z.int(),
+  bytesOut: z.int(),
+  dropped: z.int(),
+  redelivered: z.int(),
+  buffered: z.int().describe('Messages in the buffer now'),
+  bufferedBytes: z.int(),
+  producers: z.int(),
+  consumers: z.int(),
+  refused: z.int().describe('Connections refused so far'),
+});
+
+const connectionSchema = z.strictObject({
+  id: z.string(),
+  role: z.enum(['producer', 'consumer']),
+  credential: z.string(),
+  remoteAddress: z.string(),
+  messages: z.int(),
+  bytes: z.int(),
+  connectedAt: timeField,
+});
+
+export const streamSchema = z.strictObject({
+  id: z.string(),
+  project: z.string(),
+  environment: z.string(),
+  name: z.string(),
+  template: z.string(),
+  engine: z.string(),
+  delivery: z.enum(['at-most-once', 'redeliver']),
+  parameters: z.record(z.string(), z.unknown()),
+  node: z.string().describe('The data streaming node that carries it'),
+  state: z.enum(STREAM_STATES),
+  reason: z.string(),
+  endpoints: z.record(z.string(), z.string()).describe('Endpoint by role'),
+  createdBy: z.string(),
+  createdAt: timeField,
+  expiresAt: timeField,
+  releasedAt: timeField.nullable(),
+  counters: countersSchema.nullable(),
+  connections: z.array(connectionSchema),
+});
+
+export const createStream = operation({
+  id: 'stream.create',
+  method: 'POST',
+  path: '/beamway/v1/streams',
+  summary: 'Provision a stream from a template and the few parameters it leaves open',
+  tag: 'streams',
+  body: z.strictObject({
+    name: nameField,
+    project: nameField.optional(),
+    environment: nameField.optional(),
+    template: nameField,
+    parameters: z.record(z.string(), z.unknown()).default({}),
+  }),
+  success: 202,
+  response: streamSchema,
+  action: 'stream:create',
+  audit: 'mutation',
+  auditFields: ['name', 'project', 'environment', 'template', 'parameters'],
+  idempotent: true,
+});
+
+export const listStreams = operation({
+  id: 'stream.list',
+  method: 'GET',
+  path: '/beamway/v1/streams',
+  summary: 'List streams, newest first',
+  tag: 'streams',
+  query: z.strictObject({ project: nameField.optional(), released: z.enum(['true', 'false']).default('false'), before: z.string().optional(), limit: limitField }),
+  response: z.strictObject({ streams: z.array(streamSchema), next: z.string().nullable() }),
+  action: 'stream:read',
+});
+
+export const showStream = operation({
+  id: 'stream.show',
+  method: 'GET',
+  path: '/beamway/v1/streams/{id}',
+  summary: 'Show one stream with its counters and connections',
+  tag: 'streams',
+  params: idParameter,
+  query: z.strictObject({ waitSeconds: z.coerce.number().min(0).max(30).default(0).describe('Wait so long for it to leave the state pending or releasing') }),
+  response: streamSchema,
+  action: 'stream:read',
+  longPoll: true,
+});
+
+export const extendStream = operation({
+  id: 'stream.extend',
+  method: 'POST',
+  path: '/beamway/v1/streams/{id}/extend',
+  summary: 'Let a stream live so long from now, within its template',
+  tag: 'streams',
+  params: idParameter,
+  body: z.strictObject({ lifetimeSeconds: z.int().min(1) }),
+  response: streamSchema,
+  action: 'stream:create',
+  audit: 'mutation',
+  auditFields: ['lifetimeSeconds'],
+});
+
+export const deleteStream = operation({
+  id: 'stream.delete',
+  method: 'DELETE',
+  path: '/beamway/v1/streams/{id}',
+  summary: 'Release a stream: its connections are closed, its port and memory freed',
+  tag: 'streams',
+  params: idParameter,
+  success: 202,
+  response: streamSchema,
+  action: 'stream:create',
+  audit: 'mutation',
+});
+
+export const credentialSchema = z.strictObject({
+  id: z.string(),
+  stream: z.string(),
+  role: z.enum(['producer', 'consumer']),
+  endpoint: z.string().describe('ZeroMQ address, for example tcp://127.0.0.1:5555'),
+  username: z.string().describe('PLAIN user name'),
+  password: z.string().describe('PLAIN password. Shown once.'),
+  delivery: z.enum(['at-most-once', 'redeliver']),
+  expiresAt: timeField,
+  active: z.boolean().describe('The node has it; false: it will within its next sync'),
+});
+
+export const issueCredential = operation({
+  id: 'stream.credential',
+  method: 'POST',
+  path: '/beamway/v1/streams/{id}/credentials',
+  summary: 'Obtain a short-lived credential for one role of a stream; its password is shown once',
+  tag: 'streams',
+  params: idParameter,
+  body: z.strictObject({ role: z.enum(['producer', 'consumer']), lifetimeSeconds: z.int().min(1).optional() }),
+  success: 201,
+  response: credentialSchema,
+  action: 'stream:connect',
+  audit: 'mutation',
+  auditFields: ['role', 'lifetimeSeconds'],
+});
+
+export const listTemplates = operation({
+  id: 'template.list',
+  method: 'GET',
+  path: '/beamway/v1/templates',
+  summary: 'Stream templates and the bounds of their parameters',
+  tag: 'streams',
+  response: z.strictObject({ templates: z.array(z.record(z.string(), z.unknown())) }),
+  action: 'stream:read',
+});

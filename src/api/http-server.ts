@@ -1,0 +1,127 @@
+/**
+ * HTTP in, pipeline, HTTP out: the only file that touches Fastify. Owns the listening socket and the requests in flight. Draining
+ * answers those, refuses new ones with 503, and wakes long polls.
+ */
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { asProblem, Problem, problemDocument } from '../problems.ts';
+import { newId } from '../id.ts';
+import { OPERATIONS, type OperationId } from './contract/index.ts';
+import { type Answered, type Exchange, newExchange } from './exchange.ts';
+import { openapiText } from './openapi.ts';
+import { beforeBody, fail, type PipelineDeps, withBody } from './pipeline.ts';
+import type { Route, Routes } from './route.ts';
+
+const BODY_BYTES = 1_048_576;
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 30_000;
+
+export interface HttpServer {
+  /** Resolves to the URL that clients use. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<string>;
+  /** Answers what is in flight, then closes. */
+  close(): Promise<void>;
+}
+
+export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBaseLogger): HttpServer {
+  const draining = new AbortController();
+  const app = Fastify({
+    loggerInstance: logger,
+    disableRequestLogging: true,
+    bodyLimit: BODY_BYTES,
+    requestTimeout: REQUEST_MS,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1000 },
+    routerOptions: { ignoreTrailingSlash: false, maxParamLength: 200 },
+  });
+  const exchanges = new WeakMap<FastifyRequest, Exchange>();
+
+  const send = (reply: FastifyReply, exchange: Exchange, answer: Answered): FastifyReply => {
+    reply.code(answer.status).header('x-request-id', exchange.requestId);
+    if (answer.replayed === true) reply.header('idempotency-replayed', 'true');
+    if (exchange.retryAfterSeconds !== undefined) reply.header('retry-after', exchange.retryAfterSeconds);
+    if (answer.status === 401) reply.header('www-authenticate', 'Bearer');
+    if (draining.signal.aborted) reply.header('connection', 'close');
+    const type = answer.status >= 400 ? 'application/problem+json' : 'application/json';
+    return reply.type(type).send(JSON.stringify(answer.body));
+  };
+
+  for (const [id, operation] of Object.entries(OPERATIONS)) {
+    const route = routes[id as OperationId] as unknown as Route;
+    app.route({
+      method: operation.method,
+      url: operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      onRequest: async (request, reply) => {
+        const exchange = newExchange({
+          operation,
+          route,
+          remoteAddress: request.socket.remoteAddress ?? '',
+          authorization: request.headers.authorization,
+          idempotencyHeader: headerText(request.headers['idempotency-key']),
+          signal: operation.longPoll ? AbortSignal.any([draining.signal, gone(reply)]) : draining.signal,
+        });
+        exchanges.set(request, exchange);
+        if (draining.signal.aborted) throw new Problem('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 });
+        await beforeBody(deps, exchange);
+      },
+      handler: async (request, reply) => {
+        const exchange = exchanges.get(request);
+        if (exchange === undefined) throw new Error('a request reached its handler without an exchange');
+        Object.assign(exchange.raw, { params: request.params, query: request.query, body: request.body });
+        return send(reply, exchange, await withBody(deps, exchange));
+      },
+    });
+  }
+  app.get('/beamway/v1/openapi.json', (_request, reply) => reply.type('application/json').send(openapiText()));
+
+  app.setErrorHandler(async (error, request, reply) => {
+    const exchange = exchanges.get(request);
+    const problem = fromFastify(error);
+    if (exchange !== undefined) return send(reply, exchange, await fail(deps, exchange, problem));
+    const answer = asProblem(problem);
+    return reply.code(answer.status).type('application/problem+json').send(JSON.stringify(problemDocument(answer, newId('req'))));
+  });
+  app.setNotFoundHandler((request, reply) => unrouted(app, request, reply));
+
+  return {
+    listen: ({ host, port }) => app.listen({ host, port }),
+    async close() {
+      draining.abort();
+      await app.close();
+    },
+  };
+}
+
+/** Fastify's own failures while it reads a request, as ours. */
+function fromFastify(error: unknown): unknown {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Problem('body-too-large', `The body is larger than ${BODY_BYTES} bytes.`);
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Problem('unsupported-media-type', 'The body is not application/json.');
+  if (code.startsWith('FST_ERR_CTP_') || error instanceof SyntaxError) {
+    return new Problem('malformed-body', error instanceof Error ? error.message : 'The body could not be read.');
+  }
+  return error;
+}
+
+function unrouted(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const [path = ''] = request.url.split('?');
+  const others = (['GET', 'POST', 'DELETE'] as const).filter((method) => app.findRoute({ method, url: path }) !== null || matches(method, path));
+  const problem = others.length > 0 ? new Problem('method-not-allowed', `${request.method} is not served at ${path}.`) : new Problem('no-such-route', `Nothing is served at ${path}.`);
+  if (others.length > 0) reply.header('allow', others.join(', '));
+  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problemDocument(problem, newId('req'))));
+}
+
+function matches(method: string, path: string): boolean {
+  return Object.values(OPERATIONS).some((o) => o.method === method && new RegExp(`^${o.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path));
+}
+
+function headerText(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(',') : value;
+}
+
+/** Aborted when the client closes its end before it was answered. */
+function gone(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => controller.abort());
+  return controller.signal;
+}

@@ -1,0 +1,176 @@
+/**
+ * What happens to every request, in order. This is the one place to read it. The first steps run before the body is read, so that
+ * nobody unknown or too fast can make us read one. `record the outcome` always runs, denials included.
+ */
+import { type AuditLog, redact } from '../audit/index.ts';
+import type { Clock } from '../clock.ts';
+import type { Queries } from '../database/index.ts';
+import type { TokenVerifier } from '../identity/index.ts';
+import { type Action, authorize } from '../policy/index.ts';
+import { asProblem, Problem, problemDocument } from '../problems.ts';
+import type { DenialTally } from './denial-tally.ts';
+import type { Answered, Exchange } from './exchange.ts';
+import { abandonClaim, claimKey, completeClaim, requestDigest } from './idempotency-store.ts';
+import type { RequestLimits } from './limits.ts';
+import { validateParts } from './validate.ts';
+
+export interface PipelineDeps {
+  readonly db: Queries;
+  readonly clock: Clock;
+  readonly verifier: TokenVerifier;
+  readonly audit: AuditLog;
+  readonly limits: RequestLimits;
+  readonly denials: DenialTally;
+  readonly log: { error(fields: object, text: string): void; warn(fields: object, text: string): void };
+}
+
+interface Step {
+  readonly name: string;
+  readonly run: (deps: PipelineDeps, exchange: Exchange) => void | Promise<void>;
+}
+
+const BEFORE_THE_BODY: readonly Step[] = [
+  { name: 'limit by address', run: (deps, x) => deps.limits.address(x.remoteAddress) },
+  { name: 'authenticate', run: authenticate },
+  { name: 'limit by token', run: (deps, x) => deps.limits.caller(x.caller, x.operation) },
+];
+
+const WITH_THE_BODY: readonly Step[] = [
+  { name: 'validate', run: (_deps, x) => validateParts(x) },
+  { name: 'locate and authorize', run: locateAndAuthorize },
+  { name: 'claim the idempotency key', run: claimIdempotencyKey },
+  { name: 'record the intent', run: recordIntent },
+  { name: 'handle', run: handle },
+  { name: 'remember the answer', run: rememberAnswer },
+];
+
+const ALWAYS: Step = { name: 'record the outcome', run: recordOutcome };
+
+/** The steps' names in order, for docs and tests. */
+export const PIPELINE: readonly string[] = [...BEFORE_THE_BODY, ...WITH_THE_BODY, ALWAYS].map((s) => s.name);
+
+/** Throws the Problem that stops the request; http-server hands it to `fail`. */
+export async function beforeBody(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  for (const step of BEFORE_THE_BODY) await step.run(deps, exchange);
+}
+
+/** Runs the rest. Never throws: a failure becomes the answer. */
+export async function withBody(deps: PipelineDeps, exchange: Exchange): Promise<Answered> {
+  try {
+    for (const step of WITH_THE_BODY) {
+      await step.run(deps, exchange);
+      if (exchange.answer !== undefined && step.name !== 'handle') break;
+    }
+    await ALWAYS.run(deps, exchange);
+    if (exchange.answer === undefined) throw new Error('no step answered');
+    return exchange.answer;
+  } catch (thrown) {
+    return fail(deps, exchange, thrown);
+  }
+}
+
+/** Turns what was thrown into the answer and records it. Never throws. */
+export async function fail(deps: PipelineDeps, exchange: Exchange, thrown: unknown): Promise<Answered> {
+  const problem = asProblem(thrown);
+  if (problem.status >= 500) deps.log.error({ requestId: exchange.requestId, operation: exchange.operation.id, err: problem.cause ?? problem }, problem.message);
+  exchange.retryAfterSeconds = problem.extras.retryAfterSeconds;
+  exchange.answer = { status: problem.status, body: problemDocument(problem, exchange.requestId) };
+  try {
+    if (exchange.idempotencyClaim !== undefined) await abandonClaim(deps.db, exchange.idempotencyClaim);
+    await recordOutcome(deps, exchange);
+  } catch (cause) {
+    deps.log.error({ requestId: exchange.requestId, err: cause }, 'the outcome of a refused or failed request could not be recorded');
+  }
+  return exchange.answer;
+}
+
+async function authenticate(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  if (exchange.operation.action === 'none') return;
+  const header = exchange.authorization;
+  if (header === undefined || header === '') throw new Problem('token-missing', 'This operation needs a bearer.');
+  // `Authorization: <token>` without a scheme is what S3M's clients send; both are read.
+  exchange.caller = await deps.verifier.verify(header.replace(/^bearer +/i, ''));
+}
+
+async function locateAndAuthorize(_deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  if (exchange.operation.action === 'none') return;
+  if (exchange.route.locate !== undefined) exchange.located = await exchange.route.locate(exchange);
+  authorize({ caller: exchange.caller, action: exchange.operation.action as Action, resource: exchange.located.resource });
+}
+
+async function claimIdempotencyKey(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  const key = exchange.idempotencyKey;
+  if (key === undefined) return;
+  const owner = exchange.located.resource.project ?? `caller:${exchange.caller.id}`;
+  const claim = JSON.stringify([owner, exchange.operation.id, key]);
+  const digest = requestDigest([exchange.params, exchange.query, exchange.body]);
+  const found = await claimKey(deps.db, claim, { digest, at: new Date(deps.clock.now()) });
+  switch (found.kind) {
+    case 'claimed':
+      exchange.idempotencyClaim = claim;
+      return;
+    case 'answered':
+      if (exchange.operation.shownOnce) throw new Problem('shown-once', 'This Idempotency-Key was used, and what it made is shown once only.');
+      exchange.answer = { status: found.status, body: found.body, replayed: true };
+      return;
+    case 'in-progress':
+      throw new Problem('idempotency-in-progress', 'A request with this Idempotency-Key is being carried out.', { retryAfterSeconds: 1 });
+    case 'other-request':
+      throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used with another body, path or query.');
+  }
+}
+
+async function recordIntent(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  if (exchange.operation.audit !== 'mutation') return;
+  try {
+    await deps.audit.append(entryOf(deps, exchange, 'intent', null));
+    exchange.intentRecorded = true;
+  } catch (cause) {
+    throw new Problem('unavailable', 'The audit log cannot be written, so nothing was done.', { cause, retryAfterSeconds: 1 });
+  }
+}
+
+async function handle(_deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  const body = await exchange.route.handle(exchange);
+  exchange.answer = { status: exchange.operation.success, body };
+}
+
+async function rememberAnswer(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  if (exchange.idempotencyClaim === undefined || exchange.answer === undefined) return;
+  const body = exchange.operation.shownOnce ? null : exchange.answer.body;
+  await completeClaim(deps.db, exchange.idempotencyClaim, { status: exchange.answer.status, body });
+  exchange.idempotencyClaim = undefined;
+}
+
+async function recordOutcome(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  const status = exchange.answer?.status ?? 500;
+  const denied = status === 401 || status === 403 || (status === 404 && exchange.caller.kind !== 'anonymous' && exchange.operation.audit === 'mutation');
+  if (denied && exchange.caller.kind === 'anonymous') {
+    deps.denials.count(exchange.operation.id, exchange.remoteAddress, status);
+    return;
+  }
+  if (denied) return deps.audit.append(entryOf(deps, exchange, 'denied', status));
+  if (!exchange.intentRecorded) return;
+  await deps.audit.append(entryOf(deps, exchange, 'outcome', status));
+}
+
+function entryOf(deps: PipelineDeps, exchange: Exchange, phase: 'intent' | 'outcome' | 'denied', status: number | null) {
+  const { caller, operation, located } = exchange;
+  const answer = exchange.answer?.body;
+  const made = phase === 'outcome' && typeof answer === 'object' && answer !== null && 'id' in answer ? String(answer.id) : '';
+  const code = phase !== 'intent' && typeof answer === 'object' && answer !== null && 'code' in answer ? { code: answer.code } : {};
+  const rules = typeof answer === 'object' && answer !== null && 'rules' in answer ? { rules: answer.rules } : {};
+  return {
+    at: new Date(deps.clock.now()),
+    requestId: exchange.requestId,
+    phase,
+    callerKind: caller.kind,
+    callerId: caller.id,
+    subject: caller.subject,
+    project: located.resource.project ?? (caller.kind === 'token' ? caller.project : null),
+    action: operation.id,
+    resource: located.label || made,
+    status,
+    detail: { ...(phase === 'outcome' ? {} : { request: redact(exchange.body, operation.auditFields) }), ...code, ...rules, from: exchange.remoteAddress },
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * The writer of the audit log: records that arrive together are committed together (group commit), one batch in flight. `append`
+ * resolves when its record is durable and rejects when it is not: the pipeline then refuses the mutation.
+ */
+import type { Queries } from '../database/index.ts';
+import type { AuditEntry } from './record.ts';
+import { appendBatch } from './store.ts';
+
+const BATCH_RECORDS = 500;
+
+export interface AuditLog {
+  append(entry: AuditEntry): Promise<void>;
+  /** Resolves when all that was given so far is written or refused. */
+  flush(): Promise<void>;
+}
+
+interface Waiting {
+  readonly entry: AuditEntry;
+  readonly resolve: () => void;
+  readonly reject: (cause: unknown) => void;
+}
+
+export function openAuditLog(db: Queries): AuditLog {
+  const waiting: Waiting[] = [];
+  let writing: Promise<void> | undefined;
+
+  const write = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      const batch = waiting.splice(0, BATCH_RECORDS);
+      try {
+        await appendBatch(db, batch.map((w) => w.entry));
+        for (const w of batch) w.resolve();
+      } catch (cause) {
+        for (const w of batch) w.reject(cause);
+      }
+    }
+  };
+  const start = (): void => {
+    writing ??= write().finally(() => {
+      writing = undefined;
+      if (waiting.length > 0) start();
+    });
+  };
+  return {
+    append(entry) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ entry, resolve, reject });
+        start();
+      });
+    },
+    async flush() {
+      while (writing !== undefined) await writing;
+    },
+  };
+}

@@ -1,0 +1,21 @@
+/** The verb `check`: reads a facility folder as `up` would and reports; starts nothing. */
+import { loadFacility, YamlError, type YamlFault } from './facility/index.ts';
+import { loadTemplates } from './streaming/index.ts';
+
+export interface FacilityReport {
+  readonly ok: boolean;
+  readonly faults: readonly YamlFault[];
+  readonly text: string;
+}
+
+export function checkFacility(directory: string): FacilityReport {
+  try {
+    const facility = loadFacility(directory);
+    const templates = loadTemplates(facility);
+    const counts = `${facility.environments.size} environments, ${facility.tiers.size} tiers, ${facility.clusters.length} clusters, ${facility.streamingNodes.length} data streaming nodes, ${templates.size} stream templates, ${facility.projects.size} projects`;
+    return { ok: true, faults: [], text: `${directory}: ${counts}\n` };
+  } catch (error) {
+    if (!(error instanceof YamlError)) throw error;
+    return { ok: false, faults: error.faults, text: `${error.message}\n` };
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * The agent of a data streaming node: keeps the streams of its leases open, reports what it sees, and goes on from its own file when the
+ * control plane is gone. Level-triggered: each turn makes everything so. Owns the node's memory (lease-file.ts).
+ */
+import { randomUUID } from 'node:crypto';
+import type { Lease, NodeEvent, ObservedStream } from '../api/contract/node-link.ts';
+import type { Clock } from '../clock.ts';
+import type { Broker } from './broker/broker.ts';
+import type { ClaimRequest, ClaimVerdict } from './claim-server.ts';
+import { eventSpool } from './event-spool.ts';
+import { exchangeClaim } from './exchange-claim.ts';
+import type { LeaseFile, NodeMemory } from './lease-file.ts';
+import type { Link } from './link.ts';
+
+/** How long a turn waits at the control plane for news; also how often counters are reported. */
+const TURN_MS = 1000;
+const RETRY_FIRST_MS = 100;
+const RETRY_LAST_MS = 2000;
+/** When last linked is rewritten so often, so that offline lifetime survives our own restart. */
+const LINKED_NOTE_MS = 30_000;
+
+export interface AgentDeps {
+  readonly clock: Clock;
+  readonly file: LeaseFile;
+  readonly broker: Broker;
+  readonly link: Link;
+  readonly claimUrl: () => string;
+  readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
+}
+
+export interface Agent {
+  /** Opens what the file holds, then runs until stopped. */
+  run(): Promise<void>;
+  exchange(request: ClaimRequest): ClaimVerdict;
+  note(event: { readonly stream: string; readonly kind: string; readonly detail: Readonly<Record<string, unknown>> }): void;
+  stop(): Promise<void>;
+}
+
+export function agent(deps: AgentDeps): Agent {
+  const instance = randomUUID();
+  const stopping = new AbortController();
+  let memory: NodeMemory = deps.file.read();
+  const spool = eventSpool(deps.clock, memory.events);
+  const failed = new Map<string, string>();
+  let appliedVersion = 0;
+  let notedAtMs = 0;
+  let running: Promise<void> = Promise.resolve();
+
+  const save = (change: Partial<NodeMemory>): void => {
+    memory = { ...memory, ...change, events: [...spool.waiting()] };
+    deps.file.write(memory);
+  };
+  const localFor = (stream: string) => memory.claimed.filter((c) => c.credential.stream === stream).map((c) => c.credential);
+
+  /** Makes the node as the leases say. A stream that cannot be opened is reported as failed and tried again each turn. */
+  const apply = async (): Promise<void> => {
+    const now = deps.clock.now();
+    const offlineMs = now - memory.linkedAtMs;
+    const wanted = new Map(memory.leases.filter((l) => l.expiresAtMs > now && offlineMs <= l.offlineLifetimeSeconds * 1000).map((l) => [l.stream, l]));
+    for (const open of deps.broker.observe()) {
+      if (wanted.has(open.stream)) continue;
+      await deps.broker.close(open.stream, offlineMs > TURN_MS * 10 ? 'expired, or offline for longer than it may be' : 'released or expired');
+      spool.add({ stream: open.stream, kind: 'closed', detail: { messagesIn: open.counters.messagesIn, messagesOut: open.counters.messagesOut, bytesIn: open.counters.bytesIn, dropped: open.counters.dropped } });
+    }
+    failed.clear();
+    for (const lease of wanted.values()) await ensure(lease);
+    const ports: NodeMemory['ports'] = {};
+    for (const stream of wanted.keys()) {
+      const those = deps.broker.ports(stream);
+      if (those !== undefined) ports[stream] = those;
+    }
+    if (JSON.stringify(ports) !== JSON.stringify(memory.ports)) save({ ports });
+  };
+  const ensure = async (lease: Lease): Promise<void> => {
+    const now = deps.clock.now();
+    const valid = { ...lease, credentials: lease.credentials.filter((c) => c.expiresAtMs > now) };
+    try {
+      await deps.broker.ensure(valid, localFor(lease.stream));
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      if (!failed.has(lease.stream)) deps.log.warn({ stream: lease.stream, err: cause }, 'a stream could not be opened');
+      failed.set(lease.stream, reason);
+    }
+  };
+
+  const observed = (): ObservedStream[] => [
+    ...deps.broker.observe(),
+    ...[...failed].map(([stream, reason]): ObservedStream => ({ stream, state: 'failed', reason, endpoints: {}, counters: NO_COUNTERS, connections: [] })),
+  ];
+
+  const accept = async (answer: { version: number; leases: Lease[] | null; acceptedEvents: string[] }): Promise<void> => {
+    const now = deps.clock.now();
+    spool.delivered(answer.acceptedEvents);
+    if (answer.leases !== null) {
+      const claims = new Set(answer.leases.flatMap((l) => l.claims.map((c) => c.id)));
+      save({ version: answer.version, leases: answer.leases, linkedAtMs: now, claimed: memory.claimed.filter((c) => claims.has(c.claim)) });
+      notedAtMs = now;
+    } else if (now - notedAtMs > LINKED_NOTE_MS || answer.acceptedEvents.length > 0) {
+      save({ linkedAtMs: now });
+      notedAtMs = now;
+    } else memory = { ...memory, linkedAtMs: now };
+    await apply();
+    appliedVersion = memory.version;
+  };
+
+  const pause = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      const cancel = deps.clock.after(ms, resolve);
+      stopping.signal.addEventListener('abort', () => [cancel(), resolve()], { once: true });
+    });
+
+  const loop = async (): Promise<void> => {
+    if (memory.leases.length > 0) {
+      deps.log.info({ streams: memory.leases.length, version: memory.version }, 'going on from the lease file');
+      await apply();
+    }
+    let retryMs = RETRY_FIRST_MS;
+    let down = '';
+    while (!stopping.signal.aborted) {
+      const events: NodeEvent[] = spool.waiting().slice(0, 500);
+      const report = { instance, knownVersion: memory.version, appliedVersion, claimUrl: deps.claimUrl(), waitMs: appliedVersion < memory.version || events.length > 0 ? 0 : TURN_MS, streams: observed(), events };
+      const turn = await deps.link.sync(report, stopping.signal);
+      if (stopping.signal.aborted) break;
+      if (turn.kind === 'answered') {
+        if (down !== '') deps.log.info({}, 'linked again');
+        down = '';
+        retryMs = RETRY_FIRST_MS;
+        await accept(turn.answer);
+        continue;
+      }
+      if (down !== turn.detail) deps.log.warn({ detail: turn.detail }, turn.kind === 'refused' ? 'the control plane refuses this node' : 'the control plane does not answer; streams go on');
+      down = turn.detail;
+      await apply();
+      await pause(retryMs);
+      retryMs = Math.min(retryMs * 2, RETRY_LAST_MS);
+    }
+  };
+
+  return {
+    run() {
+      running = loop();
+      return running;
+    },
+    exchange(request) {
+      const verdict = exchangeClaim({ leases: memory.leases, claimed: memory.claimed, used: deps.broker.used, nowMs: deps.clock.now() }, request);
+      if (verdict.kind !== 'granted') return verdict;
+      const { lease, claimed, password } = verdict;
+      const endpoint = deps.broker.observe().find((o) => o.stream === lease.stream)?.endpoints[claimed.credential.role];
+      if (endpoint === undefined) return { kind: 'unknown' };
+      // Remembered before it is told: a restart between the two must not leave a credential nobody knows.
+      save({ claimed: [...memory.claimed.filter((c) => c.claim !== claimed.claim), claimed] });
+      spool.add({ stream: lease.stream, kind: 'claimed', detail: { job: request.job, attempt: request.attempt, role: claimed.credential.role } });
+      ensure(lease).catch(() => undefined); // never rejects; cuts an earlier attempt's connections
+      return { kind: 'granted', answer: { role: claimed.credential.role, endpoint, username: claimed.credential.username, password, delivery: lease.delivery } };
+    },
+    note: (event) => spool.add(event),
+    async stop() {
+      stopping.abort();
+      await running;
+      for (const open of deps.broker.observe()) await deps.broker.close(open.stream, 'the node is shutting down');
+      save({});
+    },
+  };
+}
+
+const NO_COUNTERS = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, redelivered: 0, buffered: 0, bufferedBytes: 0, producers: 0, consumers: 0, refused: 0 } as const;

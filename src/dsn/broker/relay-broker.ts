@@ -1,0 +1,157 @@
+/**
+ * The relay engine behind the broker port: one relay a stream, in this process. Owns the open relays and decides admission from the
+ * lease and the node's own credentials, in constant time, with no call to anybody.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
+import type { Clock } from '../../clock.ts';
+import { addressList } from '../address-list.ts';
+import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
+import { type Admission, openRelay, type Relay, type RelayEvent } from './relay/index.ts';
+
+const HANDSHAKE_MS = 10_000;
+
+export interface RelayBrokerDeps {
+  readonly clock: Clock;
+  /** Addresses to bind and to tell clients: producers come from outside, jobs from the compute network. */
+  readonly external: string;
+  readonly compute: string;
+  /** The ports a stream had before a restart; `from` and `to` bound new ones, 0 to 0 takes any. */
+  readonly remembered: (stream: string) => StreamPorts | undefined;
+  readonly portRange: { readonly from: number; readonly to: number };
+  readonly onEvent: (event: BrokerEvent) => void;
+}
+
+interface Open {
+  readonly relay: Relay;
+  lease: Lease;
+  local: readonly LocalCredential[];
+  readonly used: Set<string>;
+}
+
+export function relayBroker(deps: RelayBrokerDeps): Broker {
+  const streams = new Map<string, Open>();
+
+  const open = async (lease: Lease, local: readonly LocalCredential[]): Promise<Open> => {
+    const allowed = addressList(lease.externalAddresses);
+    const used = new Set<string>();
+    const state: { current: Open | undefined } = { current: undefined };
+    const admit = (attempt: { readonly username: string; readonly password: string; readonly remoteAddress: string; readonly portRole?: 'producer' | 'consumer' }): Admission => {
+      const { lease: now, local: own } = state.current ?? { lease, local };
+      if (now.expiresAtMs <= deps.clock.now()) return { ok: false, reason: 'the stream has expired' };
+      if (now.admission === 'address') {
+        if (!allowed.check(attempt.remoteAddress)) return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
+        return { ok: true, role: attempt.portRole ?? 'producer', credentialId: `address:${attempt.remoteAddress}` };
+      }
+      const verdict = checkPassword(now, own, { ...attempt, nowMs: deps.clock.now() });
+      if (!verdict.ok) return verdict;
+      // Jobs come from the compute network with a credential the node made; the list is for those from outside.
+      if (!verdict.own && !allowed.check(attempt.remoteAddress)) return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
+      used.add(verdict.credentialId);
+      return { ok: true, role: verdict.role, credentialId: verdict.credentialId };
+    };
+    const remembered = deps.remembered(lease.stream);
+    const relay = await openRelay({
+      streamId: lease.stream,
+      host: deps.external,
+      ...(deps.compute === deps.external ? {} : { consumerHost: deps.compute }),
+      port: remembered?.port ?? 0,
+      portRange: deps.portRange,
+      ...(remembered?.consumerPort === undefined ? {} : { consumerPort: remembered.consumerPort }),
+      admission: lease.admission,
+      delivery: lease.delivery,
+      overflow: lease.overflow,
+      bufferBytes: lease.bufferBytes,
+      maxMessageBytes: lease.maxMessageBytes,
+      maxConnections: lease.maxConnections,
+      handshakeTimeoutMs: HANDSHAKE_MS,
+      consumerListens: lease.consumer === 'listen' ? lease.consumerListens : [],
+      admit,
+      onEvent: (event: RelayEvent) => deps.onEvent(eventOf(lease.stream, event)),
+    });
+    const opened = { relay, lease, local, used };
+    state.current = opened;
+    return opened;
+  };
+
+  return {
+    engine: 'relay',
+    async ensure(lease, local) {
+      const present = streams.get(lease.stream);
+      if (present === undefined) {
+        streams.set(lease.stream, await open(lease, local));
+        return;
+      }
+      const valid = new Set([...lease.credentials.map((c) => c.id), ...local.map((c) => c.id)]);
+      present.lease = lease;
+      present.local = local;
+      if (lease.admission === 'address') return;
+      for (const connection of present.relay.counters().connections) {
+        if (!valid.has(connection.credentialId)) present.relay.cut(connection.credentialId, 'its credential was revoked or has expired');
+      }
+    },
+    async close(stream, reason) {
+      const present = streams.get(stream);
+      if (present === undefined) return;
+      streams.delete(stream);
+      await present.relay.close(reason);
+    },
+    observe: () => [...streams.values()].map((s) => observed(deps, s)),
+    ports(stream) {
+      const endpoints = streams.get(stream)?.relay.endpoints;
+      if (endpoints === undefined) return undefined;
+      return endpoints.consumerPort === undefined ? { port: endpoints.port } : { port: endpoints.port, consumerPort: endpoints.consumerPort };
+    },
+    used: (credential) => [...streams.values()].some((s) => s.used.has(credential)),
+  };
+}
+
+type Verdict = { readonly ok: true; readonly own: boolean; readonly role: 'producer' | 'consumer'; readonly credentialId: string } | { readonly ok: false; readonly reason: string };
+
+function checkPassword(lease: Lease, local: readonly LocalCredential[], attempt: { readonly username: string; readonly password: string; readonly nowMs: number }): Verdict {
+  const own = local.find((c) => c.username === attempt.username);
+  const leased = lease.credentials.find((c) => c.username === attempt.username);
+  const found = own ?? leased;
+  const given = createHash('sha256').update(attempt.password).digest();
+  // An unknown name takes the same path and time as a wrong password.
+  const wanted = found === undefined ? Buffer.alloc(32) : Buffer.from(found.passwordDigest, 'hex');
+  const same = wanted.length === given.length && timingSafeEqual(wanted, given);
+  if (found === undefined || !same) return { ok: false, reason: 'user name or password is wrong' };
+  if (leased !== undefined && leased.expiresAtMs <= attempt.nowMs) return { ok: false, reason: 'the credential has expired' };
+  return { ok: true, own: own !== undefined, role: found.role, credentialId: found.id };
+}
+
+function observed(deps: RelayBrokerDeps, { relay, lease }: Open): ObservedStream {
+  const c = relay.counters();
+  const { port, consumerPort } = relay.endpoints;
+  return {
+    stream: lease.stream,
+    state: 'ready',
+    reason: '',
+    endpoints: {
+      producer: `tcp://${authority(deps.external)}:${port}`,
+      ...(lease.consumer === 'listen' ? {} : { consumer: `tcp://${authority(deps.compute)}:${consumerPort ?? port}` }),
+    },
+    counters: {
+      messagesIn: c.messagesIn,
+      messagesOut: c.messagesOut,
+      bytesIn: c.bytesIn,
+      bytesOut: c.bytesOut,
+      dropped: c.dropped,
+      redelivered: c.redelivered,
+      buffered: c.buffered.messages,
+      bufferedBytes: c.buffered.bytes,
+      producers: c.producers,
+      consumers: c.consumers,
+      refused: c.refused,
+    },
+    connections: c.connections.map((x) => ({ id: String(x.id), role: x.role, credential: x.credentialId, remoteAddress: x.remoteAddress, messages: x.messages, bytes: x.bytes, connectedAtMs: x.connectedAtMs })),
+  };
+}
+
+function eventOf(stream: string, event: RelayEvent): BrokerEvent {
+  const { kind, ...detail } = event;
+  return { stream, kind, detail };
+}
+
+const authority = (address: string): string => (address.includes(':') ? `[${address}]` : address);

@@ -1,0 +1,7 @@
+/** The door of the room `dsn`: what runs on a data streaming node. */
+export { type Agent, type AgentDeps, agent } from './agent.ts';
+export type { Broker } from './broker/broker.ts';
+export { relayBroker } from './broker/relay-broker.ts';
+export { openClaimServer } from './claim-server.ts';
+export { leaseFile } from './lease-file.ts';
+export { openLink } from './link.ts';

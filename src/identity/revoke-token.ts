@@ -1,0 +1,27 @@
+/**
+ * Revokes a bearer for good. The row, the epoch that empties every replica's cache, and the outbox row that makes streaming cut
+ * the connections it opened are one transaction; a second revocation is a no-op.
+ */
+import type { Clock } from '../clock.ts';
+import { type Queries, emit } from '../database/index.ts';
+import { Problem } from '../problems.ts';
+import type { Caller } from './caller.ts';
+import { revokeTokenRow } from './store.ts';
+import type { Token } from './token.ts';
+import type { TokenVerifier } from './verify-token.ts';
+
+export const TOKEN_REVOKED = 'identity.token-revoked';
+
+export interface RevokeDeps {
+  readonly db: Queries;
+  readonly clock: Clock;
+  readonly verifier: TokenVerifier;
+}
+
+export async function revokeToken(deps: RevokeDeps, caller: Caller, id: string): Promise<Token> {
+  const revocation = { id, at: new Date(deps.clock.now()), by: caller.id };
+  const token = await revokeTokenRow(deps.db, revocation, (trx) => emit(trx, { topic: TOKEN_REVOKED, key: id, payload: { tokenId: id } }));
+  if (token === undefined) throw new Problem('not-found', `No token ${id}.`);
+  await deps.verifier.refresh();
+  return token;
+}

@@ -1,0 +1,166 @@
+/** The only SQL of the room `identity`: bearers by digest, and the epoch that every revocation moves. */
+import { type Kysely, sql } from 'kysely';
+import { type Queries, type RoomMigration, type TransactionQueries, transaction } from '../database/index.ts';
+import type { Role } from './caller.ts';
+import type { Scope } from './scope.ts';
+import type { Token } from './token.ts';
+import type { BearerKind } from './token-text.ts';
+
+type TokenRow = {
+  id: string;
+  kind: BearerKind;
+  digest: Buffer;
+  subject: string;
+  description: string;
+  project: string | null;
+  enclave: 'open' | 'moderate' | null;
+  environments: string[];
+  scopes: string[];
+  roles: string[];
+  created_at: Date;
+  created_by: string;
+  not_before: Date;
+  expires_at: Date;
+  revoked_at: Date | null;
+  revoked_by: string | null;
+};
+
+type IdentityTables = {
+  identity_token: TokenRow;
+  identity_epoch: { only_row: boolean; value: number };
+};
+
+export const identityMigrations: Record<string, RoomMigration> = {
+  '001-token': {
+    async up(db: Kysely<never>): Promise<void> {
+      await db.schema
+        .createTable('identity_token')
+        .addColumn('id', 'text', (c) => c.primaryKey())
+        .addColumn('kind', 'text', (c) => c.notNull().check(sql`kind in ('token', 'session', 'node')`))
+        .addColumn('digest', 'bytea', (c) => c.notNull().unique())
+        .addColumn('subject', 'text', (c) => c.notNull())
+        .addColumn('description', 'text', (c) => c.notNull())
+        .addColumn('project', 'text')
+        .addColumn('enclave', 'text', (c) => c.check(sql`enclave in ('open', 'moderate')`))
+        .addColumn('environments', sql`text[]`, (c) => c.notNull())
+        .addColumn('scopes', sql`text[]`, (c) => c.notNull())
+        .addColumn('roles', sql`text[]`, (c) => c.notNull())
+        .addColumn('created_at', 'timestamptz', (c) => c.notNull())
+        .addColumn('created_by', 'text', (c) => c.notNull())
+        .addColumn('not_before', 'timestamptz', (c) => c.notNull())
+        .addColumn('expires_at', 'timestamptz', (c) => c.notNull())
+        .addColumn('revoked_at', 'timestamptz')
+        .addColumn('revoked_by', 'text')
+        .addCheckConstraint('a_token_has_a_project', sql`kind <> 'token' or (project is not null and enclave is not null)`)
+        .execute();
+      await db.schema.createIndex('identity_token_project').on('identity_token').columns(['project', 'id']).execute();
+      await db.schema
+        .createTable('identity_epoch')
+        .addColumn('only_row', 'boolean', (c) => c.primaryKey().check(sql`only_row`))
+        .addColumn('value', 'bigint', (c) => c.notNull())
+        .execute();
+      await sql`insert into identity_epoch (only_row, value) values (true, 1)`.execute(db);
+    },
+  },
+};
+
+function tokenFrom(row: TokenRow): Token {
+  return {
+    id: row.id,
+    kind: row.kind,
+    subject: row.subject,
+    description: row.description,
+    project: row.project,
+    enclave: row.enclave,
+    environments: row.environments,
+    scopes: row.scopes as Scope[],
+    roles: row.roles as Role[],
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    notBefore: row.not_before,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    revokedBy: row.revoked_by,
+  };
+}
+
+const tables = (db: Queries) => db.withTables<IdentityTables>();
+
+export async function insertToken(db: Queries, token: Token, digest: Buffer): Promise<void> {
+  await tables(db)
+    .insertInto('identity_token')
+    .values({
+      id: token.id,
+      kind: token.kind,
+      digest,
+      subject: token.subject,
+      description: token.description,
+      project: token.project,
+      enclave: token.enclave,
+      environments: [...token.environments],
+      scopes: [...token.scopes],
+      roles: [...token.roles],
+      created_at: token.createdAt,
+      created_by: token.createdBy,
+      not_before: token.notBefore,
+      expires_at: token.expiresAt,
+      revoked_at: null,
+      revoked_by: null,
+    })
+    .execute();
+}
+
+export async function tokenByDigest(db: Queries, digest: Buffer): Promise<Token | undefined> {
+  const row = await tables(db).selectFrom('identity_token').selectAll().where('digest', '=', digest).executeTakeFirst();
+  return row === undefined ? undefined : tokenFrom(row);
+}
+
+export async function tokenById(db: Queries, id: string): Promise<Token | undefined> {
+  const row = await tables(db).selectFrom('identity_token').selectAll().where('id', '=', id).executeTakeFirst();
+  return row === undefined ? undefined : tokenFrom(row);
+}
+
+export interface TokenPage {
+  readonly project?: string;
+  readonly kind?: BearerKind;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** Ordered by id; `after` is the last id of the page before. */
+export async function tokensPage(db: Queries, page: TokenPage): Promise<readonly Token[]> {
+  let query = tables(db).selectFrom('identity_token').selectAll().orderBy('id').limit(page.limit);
+  if (page.project !== undefined) query = query.where('project', '=', page.project);
+  if (page.kind !== undefined) query = query.where('kind', '=', page.kind);
+  if (page.after !== undefined) query = query.where('id', '>', page.after);
+  return (await query.execute()).map(tokenFrom);
+}
+
+/**
+ * Marks the bearer revoked and moves the epoch in one transaction, with `alongside` (the outbox row) in the same one.
+ * Resolves to the token as it now is, or undefined where there is none. A second revocation changes nothing.
+ */
+export async function revokeTokenRow(
+  db: Queries,
+  revocation: { readonly id: string; readonly at: Date; readonly by: string },
+  alongside: (trx: TransactionQueries, token: Token) => Promise<void>,
+): Promise<Token | undefined> {
+  return transaction(db, async (trx) => {
+    const changed = await tables(trx)
+      .updateTable('identity_token')
+      .set({ revoked_at: revocation.at, revoked_by: revocation.by })
+      .where('id', '=', revocation.id)
+      .where('revoked_at', 'is', null)
+      .returningAll()
+      .executeTakeFirst();
+    if (changed === undefined) return tokenById(trx, revocation.id);
+    await tables(trx).updateTable('identity_epoch').set((e) => ({ value: e('value', '+', 1) })).execute();
+    const token = tokenFrom(changed);
+    await alongside(trx, token);
+    return token;
+  });
+}
+
+export async function readEpoch(db: Queries): Promise<number> {
+  return (await tables(db).selectFrom('identity_epoch').select('value').executeTakeFirstOrThrow()).value;
+}

@@ -1,0 +1,66 @@
+/**
+ * Composition root of the data plane: `beamway node`, one process per data streaming node. Imports neither the database nor the rest of
+ * the control plane (a test proves it), so that it runs on a host that has neither.
+ */
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { systemClock } from './clock.ts';
+import { type Agent, agent, leaseFile, openClaimServer, openLink, relayBroker } from './dsn/index.ts';
+
+export interface NodeOptions {
+  readonly name: string;
+  readonly stateDir: string;
+  readonly linkFile: string;
+  /** Addresses of the networks on this host; data listeners bind only there. */
+  readonly external: string;
+  readonly compute: string;
+  readonly portRange: { readonly from: number; readonly to: number };
+  readonly logLevel: string;
+}
+
+export interface RunningNode {
+  readonly claimUrl: string;
+  stop(): Promise<void>;
+}
+
+/** Throws where an address is not of this host: a listener on the wrong interface is worse than none. */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((i) => i.address)));
+  for (const address of [options.external, options.compute]) {
+    if (!own.has(address) && !address.startsWith('127.')) throw new Error(`address ${address} is on no interface of this host`);
+  }
+  const log = pino({ level: options.logLevel, base: { part: 'node', node: options.name } }, pino.destination(2));
+  const file = leaseFile(options.stateDir, (detail) => log.error({ detail }, 'the lease file is damaged; starting without it'));
+  const remembered = file.read().ports;
+  const holder: { agent?: Agent; claimUrl: string } = { claimUrl: '' };
+  const broker = relayBroker({
+    clock: systemClock,
+    external: options.external,
+    compute: options.compute,
+    remembered: (stream) => {
+      const ports = remembered[stream];
+      if (ports === undefined) return undefined;
+      return ports.consumerPort === undefined ? { port: ports.port } : { port: ports.port, consumerPort: ports.consumerPort };
+    },
+    portRange: options.portRange,
+    onEvent: (event) => holder.agent?.note(event),
+  });
+  const running = agent({ clock: systemClock, file, broker, link: openLink(options.linkFile, options.name), claimUrl: () => holder.claimUrl, log });
+  holder.agent = running;
+  const claims = await openClaimServer(options.compute, (request) => running.exchange(request));
+  holder.claimUrl = claims.url;
+  running.run().catch((cause: unknown) => {
+    log.fatal({ err: cause }, 'the agent failed');
+    process.exitCode = 1;
+    process.kill(process.pid, 'SIGTERM');
+  });
+  log.info({ claimUrl: claims.url, state: join(options.stateDir, 'leases.json') }, 'node started');
+  return {
+    claimUrl: claims.url,
+    async stop() {
+      await running.stop();
+      await claims.close();
+    },
+  };
+}

@@ -1,0 +1,56 @@
+/** Starts a run: the workflow is read and checked whole, then it is rows; the executor does the rest, here or on another replica. */
+import { transaction } from '../database/index.ts';
+import { newId } from '../id.ts';
+import type { Caller } from '../identity/index.ts';
+import { authorize, policyResource, type Target } from '../policy/index.ts';
+import { Problem } from '../problems.ts';
+import type { PathwayDeps } from './deps.ts';
+import { firstEffects, type Run } from './run.ts';
+import { insertRun, runByKey, runById } from './store.ts';
+import { readWorkflow, type Workflow } from './workflow.ts';
+
+export interface CreateRunInput {
+  readonly target: Target;
+  readonly workflow: string;
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly key: string | null;
+}
+
+/** Throws `invalid-request` (the workflow), `refused` where the caller could not do what a step does. */
+export async function createRun(deps: PathwayDeps, caller: Caller, input: CreateRunInput): Promise<Run> {
+  const { project, environment } = input.target;
+  const workflow = readWorkflow(input.workflow, input.parameters);
+  mayDoWhatItDoes(caller, input.target, workflow);
+  const run: Run = {
+    id: newId('run'),
+    project: project.name,
+    environment: environment.name,
+    workflow,
+    state: 'running',
+    reason: '',
+    createdBy: caller.id,
+    subject: caller.subject,
+    createdAt: new Date(deps.clock.now()),
+    endedAt: null,
+    effects: firstEffects(workflow),
+  };
+  const inserted = await transaction(deps.db, (trx) => insertRun(trx, run, input.key));
+  const stored = inserted || input.key === null ? await runById(deps.db, run.id) : await runByKey(deps.db, project.name, input.key);
+  if (stored === undefined) throw new Error(`run ${run.id} was not stored`);
+  return stored;
+}
+
+/** A run acts with its creator's rights: what the creator may not do one by one, a workflow cannot do either. */
+function mayDoWhatItDoes(caller: Caller, target: Target, workflow: Workflow): void {
+  const resource = policyResource(target);
+  authorize({ caller, action: 'job:submit', resource });
+  if (Object.keys(workflow.streams).length === 0) return;
+  authorize({ caller, action: 'stream:create', resource });
+  authorize({ caller, action: 'stream:connect', resource });
+  for (const [name, stream] of Object.entries(workflow.streams)) {
+    if (!target.environment.streamTemplates.includes(stream.template)) {
+      const detail = `stream ${name}: ${target.environment.name} allows the templates ${target.environment.streamTemplates.join(', ')}`;
+      throw new Problem('invalid-request', 'The workflow cannot run in this environment.', { errors: [{ pointer: '#/workflow', detail }] });
+    }
+  }
+}

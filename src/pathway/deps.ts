@@ -1,0 +1,17 @@
+/** What every use case of the room `pathway` is given at the composition root. */
+import type { AuditLog } from '../audit/index.ts';
+import type { Clock } from '../clock.ts';
+import type { ComputeDeps } from '../compute/index.ts';
+import type { Queries } from '../database/index.ts';
+import type { Facility } from '../facility/index.ts';
+import type { StreamingDeps } from '../streaming/index.ts';
+
+export interface PathwayDeps {
+  readonly db: Queries;
+  readonly clock: Clock;
+  readonly facility: Facility;
+  readonly audit: AuditLog;
+  readonly compute: ComputeDeps;
+  readonly streaming: StreamingDeps;
+  readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
+}

@@ -1,0 +1,181 @@
+/**
+ * Composition root of the control plane: builds every room on one database and one clock, and gives back the handles that `up` and the tests
+ * need. The only place that knows which adapter stands behind which port.
+ */
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { apiMigrations, auditRoutes, facilityRoutes, httpServer, jobRoutes, type LimitRates, openDenialTally, type PipelineDeps, pruneClaims, requestLimits, type Routes, runRoutes, streamRoutes, tokenRoutes } from './api/index.ts';
+import { auditMigrations, openAuditLog } from './audit/index.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { type ComputeDeps, computeMigrations, followJobs, JOB_CHANGED, type JobFollower, openLocalScheduler, type Scheduler } from './compute/index.ts';
+
+import { type DatabaseLog, databaseMigrations, type DatabaseTarget, migrate, openDatabase, pruneOutbox, readOutbox, type RoomMigrations } from './database/index.ts';
+import { type Facility, loadFacility } from './facility/index.ts';
+import { identityMigrations, type IssueDeps, openTokenVerifier, TOKEN_REVOKED } from './identity/index.ts';
+import { executeRuns, type PathwayDeps, pathwayMigrations } from './pathway/index.ts';
+import { checkAttachments, claimStreams, expireStreams, loadTemplates, nodeWaiters, registerNodes, releaseClaims, revokeIssued, type StreamingDeps, streamingMigrations } from './streaming/index.ts';
+
+export interface ServerOptions {
+  readonly stateDir: string;
+  readonly facilityDir: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly target: DatabaseTarget;
+  readonly limits: LimitRates;
+  readonly logLevel: string;
+  /** Local jobs run as this user; needs root. */
+  readonly runAs?: { readonly uid: number; readonly gid: number };
+}
+
+export interface RunningServer {
+  readonly url: string;
+  readonly facility: Facility;
+  /** For issuing the bearers that `up` hands out. */
+  readonly issue: IssueDeps;
+  /** Drains, then lets go. `endJobs`: running local jobs are ended too, and wait for the next start where they may be requeued. */
+  stop(how: { readonly endJobs: boolean }): Promise<void>;
+}
+
+/** All rooms' schema, in the order of their dependency. */
+export const MIGRATIONS: readonly RoomMigrations[] = [
+  databaseMigrations,
+  { room: 'audit', migrations: auditMigrations, appendOnly: ['audit_record'] },
+  { room: 'identity', migrations: identityMigrations },
+  { room: 'compute', migrations: computeMigrations },
+  { room: 'streaming', migrations: streamingMigrations },
+  { room: 'pathway', migrations: pathwayMigrations },
+  { room: 'api', migrations: apiMigrations },
+];
+
+const SWEEP_MS = 1000;
+const TIDY_MS = 600_000;
+const OUTBOX_KEEP = { keepMs: 3_600_000, forgetConsumersAfterMs: 30 * 86_400_000 };
+
+interface LocalCluster {
+  readonly scheduler: Scheduler & { closeAndEndJobs(): Promise<void> };
+}
+
+/** Throws YamlError for a faulty facility folder, and what the database or a scheduler throws when it cannot start. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const clock = systemClock;
+  const logger = pino({ level: options.logLevel, base: { part: 'control' } }, pino.destination(2));
+  const facility = loadFacility(options.facilityDir);
+  const templates = loadTemplates(facility);
+  await migrate(options.target, MIGRATIONS, { clock, log: logger });
+  const database = openDatabase(options.target, { clock, log: logger, maxConnections: 16 });
+  const db = database.kysely;
+  await registerNodes(db, facility.streamingNodes.map((n) => n.name));
+  const audit = openAuditLog(db);
+  const verifier = await openTokenVerifier(db, clock);
+  const locals = await openClusters(options, facility, { clock, logger });
+  const schedulers = new Map([...locals].map(([name, local]): [string, Scheduler] => [name, local.scheduler]));
+
+  const streaming: StreamingDeps = { db, clock, facility, templates, waiters: nodeWaiters(clock), audit };
+  const compute: ComputeDeps = {
+    db,
+    clock,
+    facility,
+    schedulers,
+    checkStreams: (job) => checkAttachments(streaming, job),
+    claimStreams: (job) => claimStreams(streaming, { id: job.id, project: job.project, environment: job.environment, issuedTo: job.submittedBy, streams: job.spec.streams }),
+    log: logger,
+  };
+  const pathway: PathwayDeps = { db, clock, facility, audit, compute, streaming, log: logger };
+  const followers: readonly JobFollower[] = [...schedulers.keys()].map((cluster) => followJobs(compute, cluster));
+  const executor = executeRuns(pathway);
+
+  const events = readOutbox(database, {
+    topics: [TOKEN_REVOKED, JOB_CHANGED],
+    consumer: 'control',
+    from: 'oldest',
+    clock,
+    log: logger,
+    async handle(batch) {
+      for (const event of batch) {
+        if (event.topic === TOKEN_REVOKED) await revokeIssued(streaming, event.key);
+        else await afterJobChanged(streaming, event.payload);
+      }
+      executor.wake();
+    },
+  });
+  const sweep = every(clock, SWEEP_MS, () => expireStreams(streaming).then(() => undefined), logger);
+  const tidy = every(clock, TIDY_MS, () => pruneClaims(db, new Date(clock.now())).then(() => pruneOutbox(database, OUTBOX_KEEP)), logger);
+
+  const denials = openDenialTally(audit, clock);
+  const pipeline: PipelineDeps = { db, clock, verifier, audit, limits: requestLimits(options.limits), denials, log: logger };
+  const issue: IssueDeps = { db, clock, facility };
+  const routes: Routes = {
+    ...facilityRoutes(facility),
+    ...tokenRoutes({ ...issue, verifier }),
+    ...jobRoutes(compute),
+    ...streamRoutes(streaming),
+    ...runRoutes(pathway, executor),
+    ...auditRoutes({ db }),
+  };
+  const server = httpServer(pipeline, routes, logger);
+  const url = await server.listen(options.listen);
+  logger.info({ url }, 'control plane listens');
+
+  return {
+    url,
+    facility,
+    issue,
+    async stop({ endJobs }) {
+      await server.close();
+      sweep();
+      tidy();
+      await executor.stop();
+      for (const local of locals.values()) await (endJobs ? local.scheduler.closeAndEndJobs() : undefined);
+      for (const follower of followers) {
+        if (endJobs) await follower.look().catch(() => undefined);
+        await follower.stop();
+      }
+      if (!endJobs) for (const local of locals.values()) await local.scheduler.close();
+      await events.stop();
+      verifier.stop();
+      denials.stop();
+      await denials.flush().catch((cause: unknown) => logger.warn({ err: cause }, 'denials could not be written at shutdown'));
+      await audit.flush();
+      await database.close();
+    },
+  };
+}
+
+async function openClusters(options: ServerOptions, facility: Facility, tools: { readonly clock: Clock; readonly logger: DatabaseLog }): Promise<ReadonlyMap<string, LocalCluster>> {
+  const clusters = new Map<string, LocalCluster>();
+  for (const cluster of facility.clusters) {
+    const scheduler = await openLocalScheduler({
+      stateDir: join(options.stateDir, 'clusters', cluster.name),
+      cluster: cluster.name,
+      nodes: cluster.nodes,
+      tiers: [...facility.tiers.values()],
+      clock: tools.clock,
+      log: tools.logger,
+      ...(options.runAs === undefined ? {} : { runAs: options.runAs }),
+    });
+    clusters.set(cluster.name, { scheduler });
+  }
+  return clusters;
+}
+
+async function afterJobChanged(streaming: StreamingDeps, payload: unknown): Promise<void> {
+  const { job, ended, streams } = payload as { readonly job: string; readonly ended: boolean; readonly streams: readonly string[] };
+  if (ended) await releaseClaims(streaming, job, streams);
+}
+
+/** Runs `action` every so often, never twice at once; the returned function ends that. */
+function every(clock: Clock, ms: number, action: () => Promise<unknown>, log: { warn(fields: object, text: string): void }): () => void {
+  let stopped = false;
+  let cancel = (): void => undefined;
+  const turn = (): void => {
+    action()
+      .catch((cause: unknown) => log.warn({ err: cause }, 'a regular task failed; it is tried again'))
+      .finally(() => {
+        if (!stopped) cancel = clock.after(ms, turn);
+      });
+  };
+  cancel = clock.after(ms, turn);
+  return () => {
+    stopped = true;
+    cancel();
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * Provisions a stream: template and bounds checked, a node chosen, the row and the node's version in one transaction. The node opens
+ * it on its next sync; until then the stream is pending. Safe to repeat with the same key.
+ */
+import { transaction } from '../database/index.ts';
+import { newId } from '../id.ts';
+import type { Caller } from '../identity/index.ts';
+import type { Target } from '../policy/index.ts';
+import { Problem } from '../problems.ts';
+import type { StreamingDeps } from './deps.ts';
+import { type NodeLoad, placeStream } from './place-stream.ts';
+import { insertStream, liveStreams, lockNodes, moveVersion, nodeRows, streamByKey } from './store.ts';
+import { NODE_SILENT_MS, type Stream } from './stream.ts';
+import { checkParameters, type Parameters, type Template } from './template.ts';
+
+export interface CreateStreamInput {
+  readonly target: Target;
+  readonly name: string;
+  readonly template: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** A second stream with the same key in the project is the first one. */
+  readonly key: string | null;
+}
+
+/** Throws `invalid-request`, `parameter-out-of-bounds`, `limit-reached`, `no-capacity`. */
+export async function createStream(deps: StreamingDeps, caller: Caller, input: CreateStreamInput): Promise<Stream> {
+  const { project, environment } = input.target;
+  const template = templateFor(deps, input);
+  const checked = checkParameters(template, input.parameters);
+  if ('errors' in checked) throw new Problem('parameter-out-of-bounds', `Template ${template.name} does not allow these parameters.`, { errors: checked.errors });
+  const made = await transaction(deps.db, async (trx) => {
+    if (input.key !== null) {
+      const earlier = await streamByKey(trx, project.name, input.key);
+      if (earlier !== undefined) return earlier;
+    }
+    await lockNodes(trx);
+    const live = await liveStreams(trx);
+    const own = live.filter((s) => s.project === project.name).length;
+    if (own >= project.limits.streams) throw new Problem('limit-reached', `Project ${project.name} has ${own} streams, its limit is ${project.limits.streams}.`);
+    const seen = new Map((await nodeRows(trx)).map((r) => [r.name, r.last_seen_at]));
+    const now = deps.clock.now();
+    const loads = deps.facility.streamingNodes.map((node): NodeLoad => {
+      const those = live.filter((s) => s.node === node.name);
+      const last = seen.get(node.name);
+      return {
+        node,
+        linked: last !== null && last !== undefined && now - last.getTime() <= NODE_SILENT_MS,
+        streams: those.length,
+        bufferBytes: those.reduce((sum, s) => sum + s.lease.bufferBytes, 0),
+      };
+    });
+    const placement = placeStream(loads, checked.parameters.bufferBytes);
+    if ('why' in placement) throw new Problem('no-capacity', `No data streaming node can take it: ${placement.why}.`, { retryAfterSeconds: 2 });
+    const stream = newStream(input, { template, parameters: checked.parameters, node: placement.node, by: caller.id, environment: environment.name, nowMs: now });
+    if (!(await insertStream(trx, stream, input.key))) throw new Problem('idempotency-in-progress', 'This stream is being made.', { retryAfterSeconds: 1 });
+    await moveVersion(trx, stream.node);
+    return stream;
+  });
+  deps.waiters.wake(made.node);
+  return made;
+}
+
+function templateFor(deps: StreamingDeps, input: CreateStreamInput): Template {
+  const { environment } = input.target;
+  const template = deps.templates.get(input.template);
+  if (template !== undefined && environment.streamTemplates.includes(template.name)) return template;
+  const detail = `${environment.name} allows the templates ${environment.streamTemplates.join(', ')}`;
+  throw new Problem('invalid-request', `No template ${input.template} in ${environment.name}.`, { errors: [{ pointer: '#/template', detail }] });
+}
+
+interface StreamFacts {
+  readonly template: Template;
+  readonly parameters: Parameters;
+  readonly node: string;
+  readonly by: string;
+  readonly environment: string;
+  readonly nowMs: number;
+}
+
+function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
+  const { template, parameters } = facts;
+  const { lifetimeSeconds, bufferBytes, externalAddresses, consumerListens } = parameters;
+  return {
+    id: newId('str'),
+    project: input.target.project.name,
+    environment: facts.environment,
+    name: input.name,
+    template: template.name,
+    parameters: { lifetimeSeconds, bufferBytes, externalAddresses, ...(consumerListens.length > 0 ? { consumerListens } : {}) },
+    lease: {
+      engine: template.engine,
+      admission: template.admission,
+      delivery: template.delivery,
+      overflow: template.overflow,
+      consumer: template.consumer,
+      bufferBytes,
+      maxMessageBytes: template.maxMessageBytes,
+      maxConnections: template.maxConnections,
+      externalAddresses,
+      consumerListens,
+      offlineLifetimeSeconds: template.offlineLifetimeSeconds,
+      credentialLifetimeSeconds: template.credentialLifetimeSeconds,
+    },
+    node: facts.node,
+    createdBy: facts.by,
+    createdAt: new Date(facts.nowMs),
+    expiresAt: new Date(facts.nowMs + lifetimeSeconds * 1000),
+    releaseRequestedAt: null,
+    releaseReason: '',
+    releasedAt: null,
+    observed: null,
+    observedAt: null,
+  };
+}

@@ -1,0 +1,25 @@
+/** Lets a stream live `lifetimeSeconds` from now, within its template's bound. Never shortens a life. */
+import { transaction } from '../database/index.ts';
+import { Problem } from '../problems.ts';
+import type { StreamingDeps } from './deps.ts';
+import { moveVersion, setExpiry, streamById } from './store.ts';
+import type { Stream } from './stream.ts';
+
+/** Throws `not-found`, `conflict` (released), `parameter-out-of-bounds`. */
+export async function extendStream(deps: StreamingDeps, id: string, lifetimeSeconds: number): Promise<Stream> {
+  const extended = await transaction(deps.db, async (trx) => {
+    const stream = await streamById(trx, id);
+    if (stream === undefined) throw new Problem('not-found', `No stream ${id}.`);
+    if (stream.releaseRequestedAt !== null) throw new Problem('conflict', `Stream ${id} is released: ${stream.releaseReason}.`);
+    const max = deps.templates.get(stream.template)?.parameters.lifetimeSeconds.max ?? 0;
+    if (lifetimeSeconds > max) {
+      throw new Problem('parameter-out-of-bounds', `Template ${stream.template} allows at most ${max} s.`, { errors: [{ pointer: '#/lifetimeSeconds', detail: `at most ${max}` }] });
+    }
+    const expiresAt = new Date(Math.max(stream.expiresAt.getTime(), deps.clock.now() + lifetimeSeconds * 1000));
+    await setExpiry(trx, id, expiresAt);
+    await moveVersion(trx, stream.node);
+    return { ...stream, expiresAt };
+  });
+  deps.waiters.wake(extended.node);
+  return extended;
+}

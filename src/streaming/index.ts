@@ -1,0 +1,15 @@
+/** The door of the room `streaming`: memory to memory, control side. */
+export { checkAttachments, type ClaimTicket, claimStreams, releaseClaims, type StreamAttachment } from './claim-streams.ts';
+export { type CreateStreamInput, createStream } from './create-stream.ts';
+export type { StreamingDeps } from './deps.ts';
+export { expireStreams } from './expire-streams.ts';
+export { extendStream } from './extend-stream.ts';
+export { type IssuedCredential, issueCredential } from './issue-credential.ts';
+export { loadTemplates } from './load-templates.ts';
+export { type NodeWaiters, nodeWaiters } from './node-waiters.ts';
+export { releaseStream } from './release-stream.ts';
+export { revokeIssued } from './revoke-issued.ts';
+export { liveStreams, nodeRows, registerNodes, streamById, streamingMigrations, streamsPage } from './store.ts';
+export { NODE_SILENT_MS, type Stream, streamState } from './stream.ts';
+export { syncNode } from './sync-node.ts';
+export { coversAddress, type Template } from './template.ts';

@@ -1,0 +1,125 @@
+/**
+ * One turn of a node's agent: its report is stored, streams it no longer holds become released, its events are audited, and it is
+ * answered with all its leases as soon as they differ from the version it knows.
+ */
+import { type Queries, transaction } from '../database/index.ts';
+import { newId } from '../id.ts';
+import type { Caller } from '../identity/index.ts';
+import { Problem } from '../problems.ts';
+import type { StreamingDeps } from './deps.ts';
+import { liveStreams, markReleased, nodeRow, nodeSeen, saveObservation, secretsOf } from './store.ts';
+import type { LeaseTerms, Observed, Stream, StreamRole } from './stream.ts';
+
+export interface NodeReport {
+  readonly node: string;
+  readonly knownVersion: number;
+  readonly appliedVersion: number;
+  readonly claimUrl: string;
+  readonly waitMs: number;
+  readonly streams: readonly Observed[];
+  readonly events: readonly { readonly id: string; readonly atMs: number; readonly stream: string; readonly kind: string; readonly detail: Readonly<Record<string, unknown>> }[];
+}
+
+interface SecretLease {
+  readonly id: string;
+  readonly role: StreamRole;
+  readonly expiresAtMs: number;
+}
+
+/** The lease of one stream, as contract/node-link.ts sends it. */
+export interface StreamLease extends Omit<LeaseTerms, 'credentialLifetimeSeconds' | 'externalAddresses' | 'consumerListens'> {
+  readonly stream: string;
+  readonly project: string;
+  readonly expiresAtMs: number;
+  readonly externalAddresses: string[];
+  readonly consumerListens: string[];
+  readonly credentials: (SecretLease & { readonly username: string; readonly passwordDigest: string })[];
+  readonly claims: (SecretLease & { readonly job: string; readonly secretDigest: string })[];
+}
+
+export interface NodeAnswer {
+  readonly version: number;
+  readonly leases: StreamLease[] | null;
+  readonly acceptedEvents: string[];
+}
+
+/** Throws `refused` where the bearer is another node's, `not-found` where the facility has no such node. */
+export async function syncNode(deps: StreamingDeps, caller: Caller, report: NodeReport, signal: AbortSignal): Promise<NodeAnswer> {
+  if (caller.kind !== 'node' || caller.subject !== report.node) {
+    throw new Problem('refused', 'A node reports for itself only.', { rules: [{ rule: 'node-acts-for-itself-only', detail: `this bearer is ${caller.subject}'s` }] });
+  }
+  const acceptedEvents = await auditEvents(deps, caller, report);
+  await store(deps, report);
+  deps.waiters.wake(`applied:${report.node}`);
+  const until = deps.clock.monotonic() + report.waitMs;
+  for (;;) {
+    const row = await nodeRow(deps.db, report.node);
+    if (row === undefined) throw new Problem('not-found', `The facility has no data streaming node ${report.node}.`);
+    if (row.version !== report.knownVersion) return { version: row.version, leases: await leasesOf(deps, report.node), acceptedEvents };
+    const rest = until - deps.clock.monotonic();
+    if (rest <= 0 || signal.aborted) return { version: row.version, leases: null, acceptedEvents };
+    // Woken at once by a change made through this replica; a change made through another is seen within the half second.
+    await deps.waiters.wait(report.node, Math.min(rest, 500), signal);
+  }
+}
+
+async function auditEvents(deps: StreamingDeps, caller: Caller, report: NodeReport): Promise<string[]> {
+  const projects = new Map<string, string>();
+  if (report.events.length > 0) for (const stream of await liveStreams(deps.db, report.node)) projects.set(stream.id, stream.project);
+  await Promise.all(
+    report.events.map((event) =>
+      deps.audit.append({
+        at: new Date(event.atMs),
+        requestId: newId('req'),
+        phase: 'event',
+        callerKind: caller.kind,
+        callerId: caller.id,
+        subject: caller.subject,
+        project: projects.get(event.stream) ?? null,
+        action: `stream.${event.kind}`,
+        resource: `stream/${event.stream}`,
+        status: null,
+        detail: { ...event.detail, event: event.id },
+      }),
+    ),
+  );
+  return report.events.map((e) => e.id);
+}
+
+async function store(deps: StreamingDeps, report: NodeReport): Promise<void> {
+  const at = new Date(deps.clock.now());
+  const held = new Set(report.streams.map((s) => s.stream));
+  await transaction(deps.db, async (trx) => {
+    await nodeSeen(trx, { name: report.node, at, appliedVersion: report.appliedVersion, claimUrl: report.claimUrl });
+    for (const observed of report.streams) await saveObservation(trx, observed, at);
+    // The agent applies an answer whole before it asks again, so what it does not hold now and is not wanted will not come back.
+    const gone = (await liveStreams(trx, report.node)).filter((s) => s.releaseRequestedAt !== null && !held.has(s.id));
+    await markReleased(trx, gone.map((s) => s.id), at);
+  });
+  for (const id of held) deps.waiters.wake(`stream:${id}`);
+}
+
+/** Read after the version was: a change that came in between is delivered early, and once more under its own version. */
+async function leasesOf(deps: StreamingDeps, node: string): Promise<StreamLease[]> {
+  return transaction(deps.db, async (trx) => {
+    const wanted = (await liveStreams(trx, node)).filter((s) => s.releaseRequestedAt === null);
+    return leasesFor(trx, wanted, new Date(deps.clock.now()));
+  });
+}
+
+async function leasesFor(trx: Queries, streams: readonly Stream[], now: Date): Promise<StreamLease[]> {
+  const { credentials, claims } = await secretsOf(trx, streams.map((s) => s.id), now);
+  return streams.map((stream) => {
+    const { credentialLifetimeSeconds: _, ...terms } = stream.lease;
+    return {
+      ...terms,
+      stream: stream.id,
+      project: stream.project,
+      expiresAtMs: stream.expiresAt.getTime(),
+      externalAddresses: [...terms.externalAddresses],
+      consumerListens: [...terms.consumerListens],
+      credentials: credentials.filter((c) => c.stream === stream.id).map((c) => ({ id: c.id, role: c.role, username: c.username, passwordDigest: c.passwordDigest, expiresAtMs: c.expiresAt.getTime() })),
+      claims: claims.filter((c) => c.stream === stream.id).map((c) => ({ id: c.id, role: c.role, job: c.job, secretDigest: c.secretDigest, expiresAtMs: c.expiresAt.getTime() })),
+    };
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * A stream template: what administrators fix, and the few parameters users may set, each with bounds (paper section 4.1).
+ * Pure: reading, checking a user's parameters, and what a template means for a lease.
+ */
+import { BlockList, isIP } from 'node:net';
+import { z } from 'zod';
+import { nameSchema } from '../facility/index.ts';
+import type { FieldError } from '../problems.ts';
+
+const boundedInteger = z
+  .strictObject({ default: z.int(), min: z.int().min(1), max: z.int() })
+  .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
+const boundedList = z.strictObject({ default: z.array(z.string()), max: z.int().min(0).max(256) });
+
+export const templateSchema = z
+  .strictObject({
+    name: nameSchema,
+    title: z.string().min(1),
+    engine: z.enum(['relay']),
+    mode: z.enum(['direct']),
+    admission: z.enum(['credential', 'address']),
+    delivery: z.enum(['at-most-once', 'redeliver']),
+    overflow: z.enum(['wait', 'drop-oldest']),
+    consumer: z.enum(['connect', 'listen']),
+    offlineLifetimeSeconds: z.int().min(0),
+    credentialLifetimeSeconds: z.int().min(1),
+    maxMessageBytes: z.int().min(1).max(1_073_741_824),
+    maxConnections: z.int().min(1).max(10_000),
+    parameters: z.strictObject({
+      bufferBytes: boundedInteger,
+      lifetimeSeconds: boundedInteger,
+      externalAddresses: boundedList,
+      consumerListens: boundedList.optional(),
+    }),
+  })
+  .refine((t) => t.admission === 'credential' || t.delivery === 'at-most-once', { path: ['delivery'], message: 'redeliver needs admission: credential' })
+  .refine((t) => t.consumer === 'connect' || (t.admission === 'address' && t.parameters.consumerListens !== undefined), {
+    path: ['consumer'],
+    message: 'consumer: listen needs admission: address and the parameter consumerListens',
+  });
+
+export type Template = z.output<typeof templateSchema>;
+
+/** A user's parameters after checking, with defaults filled in. */
+export interface Parameters {
+  readonly bufferBytes: number;
+  readonly lifetimeSeconds: number;
+  readonly externalAddresses: readonly string[];
+  readonly consumerListens: readonly string[];
+}
+
+export type Checked = { readonly parameters: Parameters } | { readonly errors: readonly FieldError[] };
+
+/** Every parameter that is unknown, of the wrong kind or out of bounds, at once. */
+export function checkParameters(template: Template, given: Readonly<Record<string, unknown>>): Checked {
+  const errors: FieldError[] = [];
+  const wrong = (name: string, detail: string): void => void errors.push({ pointer: `#/parameters/${name}`, detail });
+  const bounds = template.parameters;
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(bounds, name)) wrong(name, `template ${template.name} has no such parameter; it has ${Object.keys(bounds).join(', ')}`);
+  }
+  const integer = (name: 'bufferBytes' | 'lifetimeSeconds'): number => {
+    const { default: fallback, min, max } = bounds[name];
+    const value = given[name] ?? fallback;
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value;
+    wrong(name, `must be an integer from ${min} to ${max}`);
+    return fallback;
+  };
+  const list = (name: 'externalAddresses' | 'consumerListens', valid: (item: string) => boolean, what: string): readonly string[] => {
+    const bound = bounds[name];
+    if (bound === undefined) return [];
+    const value = given[name] ?? bound.default;
+    if (Array.isArray(value) && value.length <= bound.max && value.every((v): v is string => typeof v === 'string' && valid(v))) return value;
+    wrong(name, `must be a list of at most ${bound.max} ${what}`);
+    return bound.default;
+  };
+  const parameters = {
+    bufferBytes: integer('bufferBytes'),
+    lifetimeSeconds: integer('lifetimeSeconds'),
+    externalAddresses: list('externalAddresses', isCidr, 'addresses such as 192.0.2.0/24 or 2001:db8::/32'),
+    consumerListens: list('consumerListens', isListen, 'endpoints such as tcp://192.0.2.7:5555, with a numeric address'),
+  };
+  if (template.consumer === 'listen' && parameters.consumerListens.length === 0) wrong('consumerListens', "name at least one endpoint where a consumer's PULL socket is bound");
+  return errors.length > 0 ? { errors } : { parameters };
+}
+
+/** An address with or without a prefix length, IPv4 or IPv6. */
+export function isCidr(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  if (prefix === undefined) return true;
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
+}
+
+function isListen(text: string): boolean {
+  const match = /^tcp:\/\/(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text);
+  if (match === null) return false;
+  const port = Number(match[3]);
+  return isIP(match[1] ?? match[2] ?? '') !== 0 && port >= 1 && port <= 65_535;
+}
+
+/** True where every address of `inner` lies in one of `outer`. Host bits of a CIDR are ignored. */
+export function coversAddress(outer: readonly string[], address: string): boolean {
+  const list = new BlockList();
+  for (const cidr of outer) {
+    const [base = '', prefix] = cidr.split('/');
+    const family = isIP(base) === 6 ? 'ipv6' : 'ipv4';
+    if (prefix === undefined) list.addAddress(base, family);
+    else list.addSubnet(base, Number(prefix), family);
+  }
+  return list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+}

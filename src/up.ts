@@ -1,0 +1,157 @@
+/**
+ * `beamway up`: the whole system in the foreground. Owns the supervised database, the control plane in this process, and one agent process per
+ * data streaming node. Killed with SIGKILL it leaves database, agents and jobs running, and the next start adopts them.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { systemClock } from './clock.ts';
+import type { Settings } from './config.ts';
+import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
+import { issueNodeBearer, issueSession } from './identity/index.ts';
+import { unprivilegedUser } from './unprivileged-user.ts';
+import { identityOf, isAlive } from './process-identity.ts';
+import { type RunningServer, startServer } from './server.ts';
+import { type NodeProcess, startNodeProcess } from './start-node-process.ts';
+
+export interface ReadyLine {
+  readonly ready: true;
+  readonly url: string;
+  readonly nodes: readonly { readonly name: string; readonly pid: number }[];
+  readonly pid: number;
+  readonly adminToken?: string;
+}
+
+export interface RunningSystem {
+  readonly line: ReadyLine;
+  stop(): Promise<void>;
+}
+
+const BEARER_SECONDS = 90 * 86_400;
+const DEV_SESSION_SECONDS = 24 * 3600;
+const LINKED_WITHIN_MS = 20_000;
+
+interface UpRecord {
+  readonly pid: number;
+  readonly startTicks: string;
+  readonly port: number;
+}
+
+/** Throws ConfigError, YamlError, EmbeddedError, or what the listening socket says. */
+export async function up(settings: Settings): Promise<RunningSystem> {
+  const log = pino({ level: settings.logLevel, base: { part: 'up' } }, pino.destination(2));
+  // 0711: the database's own user must be able to pass; everything secret inside is a file of mode 0600.
+  mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
+  const record = join(settings.stateDir, 'up.json');
+  const earlier = readRecord(record);
+  if (earlier !== undefined && isAlive(earlier)) throw new Error(`another beamway up (pid ${earlier.pid}) uses ${settings.stateDir}`);
+
+  const undo: (() => Promise<unknown>)[] = [];
+  const unwind = async (): Promise<void> => {
+    for (const step of undo.reverse()) await step().catch((cause: unknown) => log.warn({ err: cause }, 'a part did not end cleanly'));
+  };
+  try {
+    const embedded = settings.databaseUrl === undefined ? await startEmbedded({ stateDir: settings.stateDir, clock: systemClock, log, binaries: settings.postgres }) : undefined;
+    if (embedded !== undefined) undo.push(() => embedded.stop());
+    const target = targetOf(settings, embedded);
+    const server = await serve(settings, { target, samePort: settings.listen.port === 0 ? earlier?.port : undefined });
+    undo.push(() => server.stop({ endJobs: true }));
+    const self = identityOf(process.pid);
+    writeAside(record, { pid: process.pid, startTicks: self?.startTicks ?? '', port: Number(new URL(server.url).port) });
+    if (embedded !== undefined) writeAside(join(settings.stateDir, 'connection.json'), { connection: embedded.connection, ownerConnection: embedded.ownerConnection });
+    const nodes = await startNodes(settings, server, undo);
+    const adminToken = settings.dev ? (await issueSession(server.issue, { subject: 'administrator', roles: ['administrator'], lifetimeSeconds: DEV_SESSION_SECONDS, by: 'up --dev' })).value : undefined;
+    const line: ReadyLine = {
+      ready: true,
+      url: server.url,
+      nodes: nodes.map((n) => ({ name: n.name, pid: n.pid() })),
+      pid: process.pid,
+      ...(adminToken === undefined ? {} : { adminToken }),
+    };
+    return { line, stop: unwind };
+  } catch (cause) {
+    await unwind();
+    throw cause;
+  }
+}
+
+function targetOf(settings: Settings, embedded: EmbeddedDatabase | undefined): DatabaseTarget {
+  if (embedded !== undefined) return { embedded };
+  const url = settings.databaseUrl ?? '';
+  return settings.databasePasswordFile === undefined ? { url } : { url, passwordFile: settings.databasePasswordFile };
+}
+
+/** After a crash the port of before is taken again where it is free, so that clients that hold the URL find us. */
+async function serve(settings: Settings, how: { readonly target: DatabaseTarget; readonly samePort: number | undefined }): Promise<RunningServer> {
+  const runAs = settings.dev ? undefined : unprivilegedUser();
+  const options = {
+    stateDir: settings.stateDir,
+    facilityDir: settings.facilityDir,
+    target: how.target,
+    limits: settings.limits,
+    logLevel: settings.logLevel,
+    ...(runAs === undefined ? {} : { runAs }),
+  };
+  if (how.samePort !== undefined && (await portIsFree(settings.listen.host, how.samePort))) {
+    return startServer({ ...options, listen: { host: settings.listen.host, port: how.samePort } });
+  }
+  return startServer({ ...options, listen: settings.listen });
+}
+
+async function portIsFree(host: string, port: number): Promise<boolean> {
+  const { createServer } = await import('node:net');
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, host, () => probe.close(() => resolve(true)));
+  });
+}
+
+async function startNodes(settings: Settings, server: RunningServer, undo: (() => Promise<unknown>)[]): Promise<readonly NodeProcess[]> {
+  const nodes: NodeProcess[] = [];
+  for (const node of server.facility.streamingNodes) {
+    const stateDir = join(settings.stateDir, 'nodes', node.name);
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const { value } = await issueNodeBearer(server.issue, { name: node.name, lifetimeSeconds: BEARER_SECONDS, by: 'up' });
+    writeAside(join(stateDir, 'link.json'), { url: server.url, bearer: value });
+    const { networks } = server.facility;
+    const process = await startNodeProcess({
+      name: node.name,
+      stateDir,
+      external: networks[node.external]?.address ?? '127.0.0.1',
+      compute: networks[node.compute]?.address ?? '127.0.0.1',
+      portRange: node.ports,
+      logLevel: settings.logLevel,
+      clock: systemClock,
+    });
+    undo.push(() => process.stop());
+    nodes.push(process);
+  }
+  await allLinked(server, nodes.length);
+  return nodes;
+}
+
+async function allLinked(server: RunningServer, count: number): Promise<void> {
+  const { nodeRows, NODE_SILENT_MS } = await import('./streaming/index.ts');
+  const until = systemClock.monotonic() + LINKED_WITHIN_MS;
+  for (;;) {
+    const now = systemClock.now();
+    const linked = (await nodeRows(server.issue.db)).filter((row) => row.last_seen_at !== null && now - row.last_seen_at.getTime() < NODE_SILENT_MS / 2);
+    if (linked.length >= count) return;
+    if (systemClock.monotonic() > until) throw new Error(`${count - linked.length} data streaming node(s) did not link within ${LINKED_WITHIN_MS / 1000} s; see their log on stderr`);
+    await new Promise<void>((resolve) => void systemClock.after(50, resolve));
+  }
+}
+
+function readRecord(path: string): UpRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as UpRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeAside(path: string, value: object): void {
+  writeFileSync(`${path}.new`, JSON.stringify(value), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
