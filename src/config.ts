@@ -21,7 +21,8 @@ export function parseListen(text: string): ListenAddress {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
-  if (host === undefined || port > 65_535) throw new ConfigError(`--listen ${text}: write ADDRESS:PORT, for example 127.0.0.1:8080 or [::1]:0`);
+  if (host === undefined || port > 65_535)
+    throw new ConfigError(`--listen ${text}: write ADDRESS:PORT, for example 127.0.0.1:8080 or [::1]:0`);
   return { host, port };
 }
 
@@ -54,7 +55,11 @@ export interface Settings {
   readonly databasePasswordFile: string | undefined;
   readonly postgres: 'auto' | 'npm' | 'system';
   /** Requests a second by address, and by token for reads and mutations. */
-  readonly limits: { readonly addressPerSecond: number; readonly readsPerSecond: number; readonly mutationsPerSecond: number };
+  readonly limits: {
+    readonly addressPerSecond: number;
+    readonly readsPerSecond: number;
+    readonly mutationsPerSecond: number;
+  };
 }
 
 export interface UpArguments {
@@ -70,15 +75,20 @@ export const EXAMPLE_FACILITY = fileURLToPath(new URL('../facility', import.meta
 /** Throws ConfigError naming every setting that is wrong. */
 export function readSettings(given: UpArguments, env: Readonly<Record<string, string | undefined>>): Settings {
   const parsed = environmentSchema.safeParse(env);
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('\n'));
+  if (!parsed.success)
+    throw new ConfigError(parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('\n'));
   const listen = parseListen(given.listen);
   const dev = given.dev === true;
   if (!isLoopback(listen.host)) {
-    throw new ConfigError(`--listen ${given.listen}: plain HTTP is served on loopback only. Put a TLS terminator in front and listen on 127.0.0.1.`);
+    throw new ConfigError(
+      `--listen ${given.listen}: plain HTTP is served on loopback only. Put a TLS terminator in front and listen on 127.0.0.1.`,
+    );
   }
   const settings = parsed.data;
   if (settings.BEAMWAY_DATABASE_URL !== undefined && /:\/\/[^/@]*:[^/@]+@/.test(settings.BEAMWAY_DATABASE_URL)) {
-    throw new ConfigError('BEAMWAY_DATABASE_URL holds a password: put it into a 0600 file and name that in BEAMWAY_DATABASE_PASSWORD_FILE.');
+    throw new ConfigError(
+      'BEAMWAY_DATABASE_URL holds a password: put it into a 0600 file and name that in BEAMWAY_DATABASE_PASSWORD_FILE.',
+    );
   }
   const absolute = (path: string): string => (isAbsolute(path) ? path : resolve(path));
   return {
@@ -90,6 +100,10 @@ export function readSettings(given: UpArguments, env: Readonly<Record<string, st
     databaseUrl: settings.BEAMWAY_DATABASE_URL,
     databasePasswordFile: settings.BEAMWAY_DATABASE_PASSWORD_FILE,
     postgres: settings.BEAMWAY_POSTGRES,
-    limits: { addressPerSecond: settings.BEAMWAY_LIMIT_ADDRESS, readsPerSecond: settings.BEAMWAY_LIMIT_READS, mutationsPerSecond: settings.BEAMWAY_LIMIT_MUTATIONS },
+    limits: {
+      addressPerSecond: settings.BEAMWAY_LIMIT_ADDRESS,
+      readsPerSecond: settings.BEAMWAY_LIMIT_READS,
+      mutationsPerSecond: settings.BEAMWAY_LIMIT_MUTATIONS,
+    },
   };
 }

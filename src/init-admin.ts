@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { systemClock } from './clock.ts';
 import { CommandError } from '../clients/typescript/src/cli/index.ts';
+import { systemClock } from './clock.ts';
 import { EXAMPLE_FACILITY } from './config.ts';
 import { type DatabaseTarget, migrate, openDatabase, silentLog, startEmbedded } from './database/index.ts';
 import { loadFacility } from './facility/index.ts';
@@ -24,7 +24,10 @@ export async function initAdmin(stateDir: string, lifetimeSeconds: number): Prom
   const running = readJson(join(state, 'up.json')) as ProcessIdentity | undefined;
   if (running !== undefined && isAlive(running)) {
     const connection = readJson(join(state, 'connection.json'));
-    if (connection === undefined) throw new CommandError(`${state} has no connection.json: is its database an external one? Run admin init where that is reached.`);
+    if (connection === undefined)
+      throw new CommandError(
+        `${state} has no connection.json: is its database an external one? Run admin init where that is reached.`,
+      );
     return issue({ embedded: connection } as DatabaseTarget, lifetimeSeconds);
   }
   const embedded = await startEmbedded({ stateDir: state, clock: systemClock, log: silentLog });
@@ -40,7 +43,12 @@ async function issue(target: DatabaseTarget, lifetimeSeconds: number): Promise<A
   const database = openDatabase(target, { clock: systemClock, log: silentLog, maxConnections: 1 });
   try {
     const deps = { db: database.kysely, clock: systemClock, facility: loadFacility(EXAMPLE_FACILITY) };
-    const { token, value } = await issueSession(deps, { subject: 'administrator', roles: ['administrator'], lifetimeSeconds, by: 'admin init' });
+    const { token, value } = await issueSession(deps, {
+      subject: 'administrator',
+      roles: ['administrator'],
+      lifetimeSeconds,
+      by: 'admin init',
+    });
     return { id: token.id, value, expiresAt: token.expiresAt.toISOString() };
   } finally {
     await database.close();

@@ -3,7 +3,14 @@
  * loads its code when it is used, so that `beamway job list` does not pay for a database.
  */
 import { Command, CommanderError } from 'commander';
-import { addOnlineCommands, CommandError, EXIT, exitCodeOf, explain, profilePath } from '../clients/typescript/src/cli/index.ts';
+import {
+  addOnlineCommands,
+  CommandError,
+  EXIT,
+  exitCodeOf,
+  explain,
+  profilePath,
+} from '../clients/typescript/src/cli/index.ts';
 import { completionScript } from './completion.ts';
 
 const program = new Command('beamway')
@@ -19,7 +26,10 @@ program
   .option('--listen <address>', 'ADDRESS:PORT; port 0 takes a free one', '127.0.0.1:8080')
   .option('--facility <dir>', 'the facility as code; default: the example that comes with the checkout')
   .option('--dev', 'for trying it out: prints an administrator’s session, local jobs run as you')
-  .addHelpText('after', '\nPrints one JSON line when ready. SIGTERM ends everything it started.\n\nExample:\n  beamway up --state /tmp/beamway --listen 127.0.0.1:0 --dev\n')
+  .addHelpText(
+    'after',
+    '\nPrints one JSON line when ready. SIGTERM ends everything it started.\n\nExample:\n  beamway up --state /tmp/beamway --listen 127.0.0.1:0 --dev\n',
+  )
   .action(async (options: { state: string; listen: string; facility?: string; dev?: boolean }) => {
     const { runUp } = await import('./run-up.ts');
     await runUp(options);
@@ -34,13 +44,31 @@ program
   .option('--external <address>', 'address of the external network on this host', '127.0.0.1')
   .option('--compute <address>', 'address of the compute network on this host', '127.0.0.1')
   .option('--ports <from-to>', 'ports for data listeners; 0-0 takes any', '0-0')
-  .action(async (options: { name: string; state: string; link: string; external: string; compute: string; ports: string }) => {
-    const [, from, to] = /^(\d{1,5})-(\d{1,5})$/.exec(options.ports) ?? [];
-    if (from === undefined || to === undefined) throw new CommandError('--ports: write FROM-TO, for example 30000-30999');
-    const { name, state: stateDir, link: linkFile, external, compute } = options;
-    process.argv[2] = JSON.stringify({ name, stateDir, linkFile, external, compute, portRange: { from: Number(from), to: Number(to) }, logLevel: 'info' });
-    await import('./node-main.ts');
-  });
+  .action(
+    async (options: {
+      name: string;
+      state: string;
+      link: string;
+      external: string;
+      compute: string;
+      ports: string;
+    }) => {
+      const [, from, to] = /^(\d{1,5})-(\d{1,5})$/.exec(options.ports) ?? [];
+      if (from === undefined || to === undefined)
+        throw new CommandError('--ports: write FROM-TO, for example 30000-30999');
+      const { name, state: stateDir, link: linkFile, external, compute } = options;
+      process.argv[2] = JSON.stringify({
+        name,
+        stateDir,
+        linkFile,
+        external,
+        compute,
+        portRange: { from: Number(from), to: Number(to) },
+        logLevel: 'info',
+      });
+      await import('./node-main.ts');
+    },
+  );
 
 program
   .command('admin')
@@ -96,7 +124,9 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 refused, 4 not found, 5 unavailable.
 );
 
 // A reader that stops reading (`| head`) ends us quietly.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed));
+process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
+);
 
 try {
   await program.parseAsync();

@@ -17,7 +17,9 @@ const optionsSchema = z.strictObject({
 
 const options = optionsSchema.parse(JSON.parse(process.argv[2] ?? '{}'));
 const node = await startNode(options);
-process.stdout.write(`${JSON.stringify({ ready: true, node: options.name, claimUrl: node.claimUrl, pid: process.pid })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ ready: true, node: options.name, claimUrl: node.claimUrl, pid: process.pid })}\n`,
+);
 
 const end = async (): Promise<void> => {
   process.removeListener('SIGTERM', end);

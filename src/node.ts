@@ -28,10 +28,13 @@ export interface RunningNode {
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((i) => i.address)));
   for (const address of [options.external, options.compute]) {
-    if (!own.has(address) && !address.startsWith('127.')) throw new Error(`address ${address} is on no interface of this host`);
+    if (!own.has(address) && !address.startsWith('127.'))
+      throw new Error(`address ${address} is on no interface of this host`);
   }
   const log = pino({ level: options.logLevel, base: { part: 'node', node: options.name } }, pino.destination(2));
-  const file = leaseFile(options.stateDir, (detail) => log.error({ detail }, 'the lease file is damaged; starting without it'));
+  const file = leaseFile(options.stateDir, (detail) =>
+    log.error({ detail }, 'the lease file is damaged; starting without it'),
+  );
   const remembered = file.read().ports;
   const holder: { agent?: Agent; claimUrl: string } = { claimUrl: '' };
   const broker = relayBroker({
@@ -41,12 +44,21 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     remembered: (stream) => {
       const ports = remembered[stream];
       if (ports === undefined) return undefined;
-      return ports.consumerPort === undefined ? { port: ports.port } : { port: ports.port, consumerPort: ports.consumerPort };
+      return ports.consumerPort === undefined
+        ? { port: ports.port }
+        : { port: ports.port, consumerPort: ports.consumerPort };
     },
     portRange: options.portRange,
     onEvent: (event) => holder.agent?.note(event),
   });
-  const running = agent({ clock: systemClock, file, broker, link: openLink(options.linkFile, options.name), claimUrl: () => holder.claimUrl, log });
+  const running = agent({
+    clock: systemClock,
+    file,
+    broker,
+    link: openLink(options.linkFile, options.name),
+    claimUrl: () => holder.claimUrl,
+    log,
+  });
   holder.agent = running;
   const claims = await openClaimServer(options.compute, (request) => running.exchange(request));
   holder.claimUrl = claims.url;

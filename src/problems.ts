@@ -11,33 +11,121 @@ interface ProblemKind {
 }
 
 export const PROBLEMS = {
-  'invalid-request': { status: 400, title: 'The request is not valid', remedy: 'Correct every field listed in errors and send it again.' },
-  'malformed-body': { status: 400, title: 'The body could not be read', remedy: 'Send one JSON document as application/json.' },
-  'token-missing': { status: 401, title: 'No credentials', remedy: 'Send Authorization: Bearer with a project access token or a session.' },
-  'token-malformed': { status: 401, title: 'The token is malformed', remedy: 'Copy the whole token; its last six characters are a checksum.' },
-  'token-unknown': { status: 401, title: 'The token is not known here', remedy: 'Mint a new token, or check that BEAMWAY_URL names the right facility.' },
+  'invalid-request': {
+    status: 400,
+    title: 'The request is not valid',
+    remedy: 'Correct every field listed in errors and send it again.',
+  },
+  'malformed-body': {
+    status: 400,
+    title: 'The body could not be read',
+    remedy: 'Send one JSON document as application/json.',
+  },
+  'token-missing': {
+    status: 401,
+    title: 'No credentials',
+    remedy: 'Send Authorization: Bearer with a project access token or a session.',
+  },
+  'token-malformed': {
+    status: 401,
+    title: 'The token is malformed',
+    remedy: 'Copy the whole token; its last six characters are a checksum.',
+  },
+  'token-unknown': {
+    status: 401,
+    title: 'The token is not known here',
+    remedy: 'Mint a new token, or check that BEAMWAY_URL names the right facility.',
+  },
   'token-expired': { status: 401, title: 'The token has expired', remedy: 'Mint a new token.' },
-  'token-not-yet-valid': { status: 401, title: 'The token is not valid yet', remedy: 'Wait for its start, or mint one that starts now.' },
-  'token-revoked': { status: 401, title: 'The token was revoked', remedy: 'Mint a new token; ask a project lead if you did not revoke it.' },
+  'token-not-yet-valid': {
+    status: 401,
+    title: 'The token is not valid yet',
+    remedy: 'Wait for its start, or mint one that starts now.',
+  },
+  'token-revoked': {
+    status: 401,
+    title: 'The token was revoked',
+    remedy: 'Mint a new token; ask a project lead if you did not revoke it.',
+  },
   refused: { status: 403, title: 'Policy refuses this', remedy: 'See rules: each names what would have to change.' },
-  'not-found': { status: 404, title: 'No such thing, or none that you may see', remedy: 'Check the id and the project of your token.' },
+  'not-found': {
+    status: 404,
+    title: 'No such thing, or none that you may see',
+    remedy: 'Check the id and the project of your token.',
+  },
   'no-such-route': { status: 404, title: 'No such route', remedy: 'GET /beamway/v1/openapi.json lists the routes.' },
-  'method-not-allowed': { status: 405, title: 'That method is not served here', remedy: 'GET /beamway/v1/openapi.json lists the methods of each route.' },
+  'method-not-allowed': {
+    status: 405,
+    title: 'That method is not served here',
+    remedy: 'GET /beamway/v1/openapi.json lists the methods of each route.',
+  },
   conflict: { status: 409, title: 'The present state forbids this', remedy: 'Read the object again and decide anew.' },
-  'idempotency-in-progress': { status: 409, title: 'The same request is still being carried out', remedy: 'Repeat it with the same Idempotency-Key after Retry-After seconds.' },
-  'shown-once': { status: 409, title: 'This was done already, and its secret is shown once only', remedy: 'Revoke what was made and make a new one with a new Idempotency-Key.' },
-  'body-too-large': { status: 413, title: 'The body is too large', remedy: 'Send at most 1 MiB; put data into a stream, not into a request.' },
-  'unsupported-media-type': { status: 415, title: 'Only application/json is read here', remedy: 'Set Content-Type: application/json.' },
-  'idempotency-key-reused': { status: 422, title: 'That Idempotency-Key belongs to another request', remedy: 'Use a new key for a new request.' },
-  'parameter-out-of-bounds': { status: 422, title: 'A parameter is outside its bounds', remedy: 'errors gives each bound; `beamway template show` prints them all.' },
-  'unknown-tier': { status: 422, title: 'No such tier for this project in this environment', remedy: 'errors lists the tiers that may be used.' },
-  'job-too-large': { status: 422, title: 'No node set of the cluster can ever hold this job', remedy: 'Ask for fewer nodes or slots.' },
+  'idempotency-in-progress': {
+    status: 409,
+    title: 'The same request is still being carried out',
+    remedy: 'Repeat it with the same Idempotency-Key after Retry-After seconds.',
+  },
+  'shown-once': {
+    status: 409,
+    title: 'This was done already, and its secret is shown once only',
+    remedy: 'Revoke what was made and make a new one with a new Idempotency-Key.',
+  },
+  'body-too-large': {
+    status: 413,
+    title: 'The body is too large',
+    remedy: 'Send at most 1 MiB; put data into a stream, not into a request.',
+  },
+  'unsupported-media-type': {
+    status: 415,
+    title: 'Only application/json is read here',
+    remedy: 'Set Content-Type: application/json.',
+  },
+  'idempotency-key-reused': {
+    status: 422,
+    title: 'That Idempotency-Key belongs to another request',
+    remedy: 'Use a new key for a new request.',
+  },
+  'parameter-out-of-bounds': {
+    status: 422,
+    title: 'A parameter is outside its bounds',
+    remedy: 'errors gives each bound; `beamway template show` prints them all.',
+  },
+  'unknown-tier': {
+    status: 422,
+    title: 'No such tier for this project in this environment',
+    remedy: 'errors lists the tiers that may be used.',
+  },
+  'job-too-large': {
+    status: 422,
+    title: 'No node set of the cluster can ever hold this job',
+    remedy: 'Ask for fewer nodes or slots.',
+  },
   'rate-limited': { status: 429, title: 'Too many requests', remedy: 'Wait for Retry-After seconds.' },
-  'limit-reached': { status: 429, title: 'A limit of the project is reached', remedy: 'Release something first, or ask the facility to raise the limit.' },
-  internal: { status: 500, title: 'Something failed on our side', remedy: 'Repeat with the same Idempotency-Key; quote the request id to the operators.' },
-  'no-capacity': { status: 503, title: 'No data streaming node can take this stream now', remedy: 'Try again later or ask for a smaller buffer.' },
-  unavailable: { status: 503, title: 'A part that is needed does not answer', remedy: 'Repeat with the same Idempotency-Key after Retry-After seconds.' },
-  draining: { status: 503, title: 'This replica is shutting down', remedy: 'Repeat; another replica or the restarted one answers.' },
+  'limit-reached': {
+    status: 429,
+    title: 'A limit of the project is reached',
+    remedy: 'Release something first, or ask the facility to raise the limit.',
+  },
+  internal: {
+    status: 500,
+    title: 'Something failed on our side',
+    remedy: 'Repeat with the same Idempotency-Key; quote the request id to the operators.',
+  },
+  'no-capacity': {
+    status: 503,
+    title: 'No data streaming node can take this stream now',
+    remedy: 'Try again later or ask for a smaller buffer.',
+  },
+  unavailable: {
+    status: 503,
+    title: 'A part that is needed does not answer',
+    remedy: 'Repeat with the same Idempotency-Key after Retry-After seconds.',
+  },
+  draining: {
+    status: 503,
+    title: 'This replica is shutting down',
+    remedy: 'Repeat; another replica or the restarted one answers.',
+  },
 } as const satisfies Record<string, ProblemKind>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

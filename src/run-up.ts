@@ -16,7 +16,8 @@ export async function runUp(given: UpArguments): Promise<void> {
     await system.stop();
   } catch (cause) {
     if (cause instanceof ConfigError) throw new CommandError(cause.message, EXIT.usage);
-    if (cause instanceof YamlError) throw new CommandError(`the facility folder has faults:\n${cause.message}`, EXIT.usage);
+    if (cause instanceof YamlError)
+      throw new CommandError(`the facility folder has faults:\n${cause.message}`, EXIT.usage);
     throw cause;
   }
   process.exit(EXIT.ok);

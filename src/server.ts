@@ -4,16 +4,59 @@
  */
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { apiMigrations, auditRoutes, facilityRoutes, httpServer, jobRoutes, type LimitRates, openDenialTally, type PipelineDeps, pruneClaims, requestLimits, type Routes, runRoutes, streamRoutes, tokenRoutes } from './api/index.ts';
+import {
+  apiMigrations,
+  auditRoutes,
+  facilityRoutes,
+  httpServer,
+  jobRoutes,
+  type LimitRates,
+  openDenialTally,
+  type PipelineDeps,
+  pruneClaims,
+  type Routes,
+  requestLimits,
+  runRoutes,
+  streamRoutes,
+  tokenRoutes,
+} from './api/index.ts';
 import { auditMigrations, openAuditLog } from './audit/index.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { type ComputeDeps, computeMigrations, followJobs, JOB_CHANGED, type JobFollower, openLocalScheduler, type Scheduler } from './compute/index.ts';
+import {
+  type ComputeDeps,
+  computeMigrations,
+  followJobs,
+  JOB_CHANGED,
+  type JobFollower,
+  openLocalScheduler,
+  type Scheduler,
+} from './compute/index.ts';
 
-import { type DatabaseLog, databaseMigrations, type DatabaseTarget, migrate, openDatabase, pruneOutbox, readOutbox, type RoomMigrations } from './database/index.ts';
+import {
+  type DatabaseLog,
+  type DatabaseTarget,
+  databaseMigrations,
+  migrate,
+  openDatabase,
+  pruneOutbox,
+  type RoomMigrations,
+  readOutbox,
+} from './database/index.ts';
 import { type Facility, loadFacility } from './facility/index.ts';
-import { identityMigrations, type IssueDeps, openTokenVerifier, TOKEN_REVOKED } from './identity/index.ts';
+import { type IssueDeps, identityMigrations, openTokenVerifier, TOKEN_REVOKED } from './identity/index.ts';
 import { executeRuns, type PathwayDeps, pathwayMigrations } from './pathway/index.ts';
-import { checkAttachments, claimStreams, expireStreams, loadTemplates, nodeWaiters, registerNodes, releaseClaims, revokeIssued, type StreamingDeps, streamingMigrations } from './streaming/index.ts';
+import {
+  checkAttachments,
+  claimStreams,
+  expireStreams,
+  loadTemplates,
+  nodeWaiters,
+  registerNodes,
+  releaseClaims,
+  revokeIssued,
+  type StreamingDeps,
+  streamingMigrations,
+} from './streaming/index.ts';
 
 export interface ServerOptions {
   readonly stateDir: string;
@@ -63,7 +106,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await migrate(options.target, MIGRATIONS, { clock, log: logger });
   const database = openDatabase(options.target, { clock, log: logger, maxConnections: 16 });
   const db = database.kysely;
-  await registerNodes(db, facility.streamingNodes.map((n) => n.name));
+  await registerNodes(
+    db,
+    facility.streamingNodes.map((n) => n.name),
+  );
   const audit = openAuditLog(db);
   const verifier = await openTokenVerifier(db, clock);
   const locals = await openClusters(options, facility, { clock, logger });
@@ -76,7 +122,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     facility,
     schedulers,
     checkStreams: (job) => checkAttachments(streaming, job),
-    claimStreams: (job) => claimStreams(streaming, { id: job.id, project: job.project, environment: job.environment, issuedTo: job.submittedBy, streams: job.spec.streams }),
+    claimStreams: (job) =>
+      claimStreams(streaming, {
+        id: job.id,
+        project: job.project,
+        environment: job.environment,
+        issuedTo: job.submittedBy,
+        streams: job.spec.streams,
+      }),
     log: logger,
   };
   const pathway: PathwayDeps = { db, clock, facility, audit, compute, streaming, log: logger };
@@ -98,10 +151,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
   });
   const sweep = every(clock, SWEEP_MS, () => expireStreams(streaming).then(() => undefined), logger);
-  const tidy = every(clock, TIDY_MS, () => pruneClaims(db, new Date(clock.now())).then(() => pruneOutbox(database, OUTBOX_KEEP)), logger);
+  const tidy = every(
+    clock,
+    TIDY_MS,
+    () => pruneClaims(db, new Date(clock.now())).then(() => pruneOutbox(database, OUTBOX_KEEP)),
+    logger,
+  );
 
   const denials = openDenialTally(audit, clock);
-  const pipeline: PipelineDeps = { db, clock, verifier, audit, limits: requestLimits(options.limits), denials, log: logger };
+  const pipeline: PipelineDeps = {
+    db,
+    clock,
+    verifier,
+    audit,
+    limits: requestLimits(options.limits),
+    denials,
+    log: logger,
+  };
   const issue: IssueDeps = { db, clock, facility };
   const routes: Routes = {
     ...facilityRoutes(facility),
@@ -133,14 +199,20 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       await events.stop();
       verifier.stop();
       denials.stop();
-      await denials.flush().catch((cause: unknown) => logger.warn({ err: cause }, 'denials could not be written at shutdown'));
+      await denials
+        .flush()
+        .catch((cause: unknown) => logger.warn({ err: cause }, 'denials could not be written at shutdown'));
       await audit.flush();
       await database.close();
     },
   };
 }
 
-async function openClusters(options: ServerOptions, facility: Facility, tools: { readonly clock: Clock; readonly logger: DatabaseLog }): Promise<ReadonlyMap<string, LocalCluster>> {
+async function openClusters(
+  options: ServerOptions,
+  facility: Facility,
+  tools: { readonly clock: Clock; readonly logger: DatabaseLog },
+): Promise<ReadonlyMap<string, LocalCluster>> {
   const clusters = new Map<string, LocalCluster>();
   for (const cluster of facility.clusters) {
     const scheduler = await openLocalScheduler({
@@ -158,12 +230,21 @@ async function openClusters(options: ServerOptions, facility: Facility, tools: {
 }
 
 async function afterJobChanged(streaming: StreamingDeps, payload: unknown): Promise<void> {
-  const { job, ended, streams } = payload as { readonly job: string; readonly ended: boolean; readonly streams: readonly string[] };
+  const { job, ended, streams } = payload as {
+    readonly job: string;
+    readonly ended: boolean;
+    readonly streams: readonly string[];
+  };
   if (ended) await releaseClaims(streaming, job, streams);
 }
 
 /** Runs `action` every so often, never twice at once; the returned function ends that. */
-function every(clock: Clock, ms: number, action: () => Promise<unknown>, log: { warn(fields: object, text: string): void }): () => void {
+function every(
+  clock: Clock,
+  ms: number,
+  action: () => Promise<unknown>,
+  log: { warn(fields: object, text: string): void },
+): () => void {
   let stopped = false;
   let cancel = (): void => undefined;
   const turn = (): void => {

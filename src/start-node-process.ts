@@ -78,7 +78,10 @@ function launch(options: NodeProcessOptions, record: string): ProcessIdentity {
   const { name, stateDir, external, compute, portRange, logLevel } = options;
   const child = spawn(
     process.execPath,
-    [fileURLToPath(new URL('node-main.ts', import.meta.url)), JSON.stringify({ name, stateDir, linkFile: join(stateDir, 'link.json'), external, compute, portRange, logLevel })],
+    [
+      fileURLToPath(new URL('node-main.ts', import.meta.url)),
+      JSON.stringify({ name, stateDir, linkFile: join(stateDir, 'link.json'), external, compute, portRange, logLevel }),
+    ],
     { detached: true, stdio: ['ignore', log, log], env: { PATH: '/usr/bin:/bin' } },
   );
   child.unref();

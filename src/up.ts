@@ -9,10 +9,10 @@ import { systemClock } from './clock.ts';
 import type { Settings } from './config.ts';
 import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
 import { issueNodeBearer, issueSession } from './identity/index.ts';
-import { unprivilegedUser } from './unprivileged-user.ts';
 import { identityOf, isAlive } from './process-identity.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { type NodeProcess, startNodeProcess } from './start-node-process.ts';
+import { unprivilegedUser } from './unprivileged-user.ts';
 
 export interface ReadyLine {
   readonly ready: true;
@@ -44,23 +44,45 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
   const record = join(settings.stateDir, 'up.json');
   const earlier = readRecord(record);
-  if (earlier !== undefined && isAlive(earlier)) throw new Error(`another beamway up (pid ${earlier.pid}) uses ${settings.stateDir}`);
+  if (earlier !== undefined && isAlive(earlier))
+    throw new Error(`another beamway up (pid ${earlier.pid}) uses ${settings.stateDir}`);
 
   const undo: (() => Promise<unknown>)[] = [];
   const unwind = async (): Promise<void> => {
-    for (const step of undo.reverse()) await step().catch((cause: unknown) => log.warn({ err: cause }, 'a part did not end cleanly'));
+    for (const step of undo.reverse())
+      await step().catch((cause: unknown) => log.warn({ err: cause }, 'a part did not end cleanly'));
   };
   try {
-    const embedded = settings.databaseUrl === undefined ? await startEmbedded({ stateDir: settings.stateDir, clock: systemClock, log, binaries: settings.postgres }) : undefined;
+    const embedded =
+      settings.databaseUrl === undefined
+        ? await startEmbedded({ stateDir: settings.stateDir, clock: systemClock, log, binaries: settings.postgres })
+        : undefined;
     if (embedded !== undefined) undo.push(() => embedded.stop());
     const target = targetOf(settings, embedded);
     const server = await serve(settings, { target, samePort: settings.listen.port === 0 ? earlier?.port : undefined });
     undo.push(() => server.stop({ endJobs: true }));
     const self = identityOf(process.pid);
-    writeAside(record, { pid: process.pid, startTicks: self?.startTicks ?? '', port: Number(new URL(server.url).port) });
-    if (embedded !== undefined) writeAside(join(settings.stateDir, 'connection.json'), { connection: embedded.connection, ownerConnection: embedded.ownerConnection });
+    writeAside(record, {
+      pid: process.pid,
+      startTicks: self?.startTicks ?? '',
+      port: Number(new URL(server.url).port),
+    });
+    if (embedded !== undefined)
+      writeAside(join(settings.stateDir, 'connection.json'), {
+        connection: embedded.connection,
+        ownerConnection: embedded.ownerConnection,
+      });
     const nodes = await startNodes(settings, server, undo);
-    const adminToken = settings.dev ? (await issueSession(server.issue, { subject: 'administrator', roles: ['administrator'], lifetimeSeconds: DEV_SESSION_SECONDS, by: 'up --dev' })).value : undefined;
+    const adminToken = settings.dev
+      ? (
+          await issueSession(server.issue, {
+            subject: 'administrator',
+            roles: ['administrator'],
+            lifetimeSeconds: DEV_SESSION_SECONDS,
+            by: 'up --dev',
+          })
+        ).value
+      : undefined;
     const line: ReadyLine = {
       ready: true,
       url: server.url,
@@ -82,7 +104,10 @@ function targetOf(settings: Settings, embedded: EmbeddedDatabase | undefined): D
 }
 
 /** After a crash the port of before is taken again where it is free, so that clients that hold the URL find us. */
-async function serve(settings: Settings, how: { readonly target: DatabaseTarget; readonly samePort: number | undefined }): Promise<RunningServer> {
+async function serve(
+  settings: Settings,
+  how: { readonly target: DatabaseTarget; readonly samePort: number | undefined },
+): Promise<RunningServer> {
   const runAs = settings.dev ? undefined : unprivilegedUser();
   const options = {
     stateDir: settings.stateDir,
@@ -107,12 +132,20 @@ async function portIsFree(host: string, port: number): Promise<boolean> {
   });
 }
 
-async function startNodes(settings: Settings, server: RunningServer, undo: (() => Promise<unknown>)[]): Promise<readonly NodeProcess[]> {
+async function startNodes(
+  settings: Settings,
+  server: RunningServer,
+  undo: (() => Promise<unknown>)[],
+): Promise<readonly NodeProcess[]> {
   const nodes: NodeProcess[] = [];
   for (const node of server.facility.streamingNodes) {
     const stateDir = join(settings.stateDir, 'nodes', node.name);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    const { value } = await issueNodeBearer(server.issue, { name: node.name, lifetimeSeconds: BEARER_SECONDS, by: 'up' });
+    const { value } = await issueNodeBearer(server.issue, {
+      name: node.name,
+      lifetimeSeconds: BEARER_SECONDS,
+      by: 'up',
+    });
     writeAside(join(stateDir, 'link.json'), { url: server.url, bearer: value });
     const { networks } = server.facility;
     const process = await startNodeProcess({
@@ -136,9 +169,14 @@ async function allLinked(server: RunningServer, count: number): Promise<void> {
   const until = systemClock.monotonic() + LINKED_WITHIN_MS;
   for (;;) {
     const now = systemClock.now();
-    const linked = (await nodeRows(server.issue.db)).filter((row) => row.last_seen_at !== null && now - row.last_seen_at.getTime() < NODE_SILENT_MS / 2);
+    const linked = (await nodeRows(server.issue.db)).filter(
+      (row) => row.last_seen_at !== null && now - row.last_seen_at.getTime() < NODE_SILENT_MS / 2,
+    );
     if (linked.length >= count) return;
-    if (systemClock.monotonic() > until) throw new Error(`${count - linked.length} data streaming node(s) did not link within ${LINKED_WITHIN_MS / 1000} s; see their log on stderr`);
+    if (systemClock.monotonic() > until)
+      throw new Error(
+        `${count - linked.length} data streaming node(s) did not link within ${LINKED_WITHIN_MS / 1000} s; see their log on stderr`,
+      );
     await new Promise<void>((resolve) => void systemClock.after(50, resolve));
   }
 }

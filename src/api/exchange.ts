@@ -2,9 +2,10 @@
  * One request on its way through the pipeline: what each step has found out so far. Made by http-server, filled by the
  * steps in their order, answered by exactly one of them. The only mutable thing a request has.
  */
+
+import { newId } from '../id.ts';
 import { ANONYMOUS, type Caller } from '../identity/index.ts';
 import type { PolicyResource } from '../policy/index.ts';
-import { newId } from '../id.ts';
 import type { Operation } from './contract/index.ts';
 import type { Route } from './route.ts';
 

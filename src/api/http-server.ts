@@ -3,8 +3,8 @@
  * answers those, refuses new ones with 503, and wakes long polls.
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { asProblem, Problem, problemDocument } from '../problems.ts';
 import { newId } from '../id.ts';
+import { asProblem, Problem, problemDocument } from '../problems.ts';
 import { OPERATIONS, type OperationId } from './contract/index.ts';
 import { type Answered, type Exchange, newExchange } from './exchange.ts';
 import { openapiText } from './openapi.ts';
@@ -61,7 +61,8 @@ export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBa
           signal: operation.longPoll ? AbortSignal.any([draining.signal, gone(reply)]) : draining.signal,
         });
         exchanges.set(request, exchange);
-        if (draining.signal.aborted) throw new Problem('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 });
+        if (draining.signal.aborted)
+          throw new Problem('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 });
         await beforeBody(deps, exchange);
       },
       handler: async (request, reply) => {
@@ -79,7 +80,10 @@ export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBa
     const problem = fromFastify(error);
     if (exchange !== undefined) return send(reply, exchange, await fail(deps, exchange, problem));
     const answer = asProblem(problem);
-    return reply.code(answer.status).type('application/problem+json').send(JSON.stringify(problemDocument(answer, newId('req'))));
+    return reply
+      .code(answer.status)
+      .type('application/problem+json')
+      .send(JSON.stringify(problemDocument(answer, newId('req'))));
   });
   app.setNotFoundHandler((request, reply) => unrouted(app, request, reply));
 
@@ -95,8 +99,10 @@ export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBa
 /** Fastify's own failures while it reads a request, as ours. */
 function fromFastify(error: unknown): unknown {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new Problem('body-too-large', `The body is larger than ${BODY_BYTES} bytes.`);
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new Problem('unsupported-media-type', 'The body is not application/json.');
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new Problem('body-too-large', `The body is larger than ${BODY_BYTES} bytes.`);
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new Problem('unsupported-media-type', 'The body is not application/json.');
   if (code.startsWith('FST_ERR_CTP_') || error instanceof SyntaxError) {
     return new Problem('malformed-body', error instanceof Error ? error.message : 'The body could not be read.');
   }
@@ -105,14 +111,24 @@ function fromFastify(error: unknown): unknown {
 
 function unrouted(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const [path = ''] = request.url.split('?');
-  const others = (['GET', 'POST', 'DELETE'] as const).filter((method) => app.findRoute({ method, url: path }) !== null || matches(method, path));
-  const problem = others.length > 0 ? new Problem('method-not-allowed', `${request.method} is not served at ${path}.`) : new Problem('no-such-route', `Nothing is served at ${path}.`);
+  const others = (['GET', 'POST', 'DELETE'] as const).filter(
+    (method) => app.findRoute({ method, url: path }) !== null || matches(method, path),
+  );
+  const problem =
+    others.length > 0
+      ? new Problem('method-not-allowed', `${request.method} is not served at ${path}.`)
+      : new Problem('no-such-route', `Nothing is served at ${path}.`);
   if (others.length > 0) reply.header('allow', others.join(', '));
-  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problemDocument(problem, newId('req'))));
+  return reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .send(JSON.stringify(problemDocument(problem, newId('req'))));
 }
 
 function matches(method: string, path: string): boolean {
-  return Object.values(OPERATIONS).some((o) => o.method === method && new RegExp(`^${o.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path));
+  return Object.values(OPERATIONS).some(
+    (o) => o.method === method && new RegExp(`^${o.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+  );
 }
 
 function headerText(value: string | string[] | undefined): string | undefined {

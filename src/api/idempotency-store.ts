@@ -50,7 +50,11 @@ export function requestDigest(parts: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
-export async function claimKey(db: Queries, claim: string, request: { readonly digest: string; readonly at: Date }): Promise<Claim> {
+export async function claimKey(
+  db: Queries,
+  claim: string,
+  request: { readonly digest: string; readonly at: Date },
+): Promise<Claim> {
   const inserted = await tables(db)
     .insertInto('api_idempotency')
     .values({ claim, request_digest: request.digest, claimed_at: request.at, status: null, body: null })
@@ -74,8 +78,16 @@ export async function claimKey(db: Queries, claim: string, request: { readonly d
   return taken === undefined ? { kind: 'in-progress' } : { kind: 'claimed' };
 }
 
-export async function completeClaim(db: Queries, claim: string, answer: { readonly status: number; readonly body: unknown }): Promise<void> {
-  await tables(db).updateTable('api_idempotency').set({ status: answer.status, body: JSON.stringify(answer.body) }).where('claim', '=', claim).execute();
+export async function completeClaim(
+  db: Queries,
+  claim: string,
+  answer: { readonly status: number; readonly body: unknown },
+): Promise<void> {
+  await tables(db)
+    .updateTable('api_idempotency')
+    .set({ status: answer.status, body: JSON.stringify(answer.body) })
+    .where('claim', '=', claim)
+    .execute();
 }
 
 /** After a failure the key is free again: the client is meant to repeat. */
@@ -84,5 +96,8 @@ export async function abandonClaim(db: Queries, claim: string): Promise<void> {
 }
 
 export async function pruneClaims(db: Queries, now: Date): Promise<void> {
-  await tables(db).deleteFrom('api_idempotency').where('claimed_at', '<', new Date(now.getTime() - KEEP_MS)).execute();
+  await tables(db)
+    .deleteFrom('api_idempotency')
+    .where('claimed_at', '<', new Date(now.getTime() - KEEP_MS))
+    .execute();
 }

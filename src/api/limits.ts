@@ -29,7 +29,9 @@ export function requestLimits(rates: LimitRates): RequestLimits {
     } catch (refusal) {
       if (!(refusal instanceof RateLimiterRes)) throw refusal;
       const retryAfterSeconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1000));
-      throw new Problem('rate-limited', `More than ${limiter.points} requests a second from ${whose}.`, { retryAfterSeconds });
+      throw new Problem('rate-limited', `More than ${limiter.points} requests a second from ${whose}.`, {
+        retryAfterSeconds,
+      });
     }
   };
   return {

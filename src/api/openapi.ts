@@ -15,7 +15,12 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): object {
 
 function parametersOf(schema: z.ZodObject, where: 'path' | 'query'): object[] {
   const { properties = {}, required = [] } = z.toJSONSchema(schema, { ...JSON_SCHEMA, io: 'input' });
-  return Object.entries(properties).map(([name, property]) => ({ name, in: where, required: where === 'path' || required.includes(name), schema: property }));
+  return Object.entries(properties).map(([name, property]) => ({
+    name,
+    in: where,
+    required: where === 'path' || required.includes(name),
+    schema: property,
+  }));
 }
 
 function operationObject(operation: Operation): object {
@@ -27,11 +32,28 @@ function operationObject(operation: Operation): object {
     'x-beamway-action': operation.action,
     'x-beamway-audit': operation.audit,
     security: operation.action === 'none' ? [] : [{ bearer: [] }],
-    parameters: [...parametersOf(operation.params, 'path'), ...parametersOf(operation.query, 'query'), ...(operation.idempotent ? [key] : [])],
-    ...(operation.body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(operation.body, 'input') } } } }),
+    parameters: [
+      ...parametersOf(operation.params, 'path'),
+      ...parametersOf(operation.query, 'query'),
+      ...(operation.idempotent ? [key] : []),
+    ],
+    ...(operation.body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: schemaOf(operation.body, 'input') } },
+          },
+        }),
     responses: {
-      [operation.success]: { description: 'Done', content: { 'application/json': { schema: schemaOf(operation.response, 'output') } } },
-      default: { description: 'A problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } },
+      [operation.success]: {
+        description: 'Done',
+        content: { 'application/json': { schema: schemaOf(operation.response, 'output') } },
+      },
+      default: {
+        description: 'A problem',
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
     },
   };
 }
@@ -39,15 +61,23 @@ function operationObject(operation: Operation): object {
 export function openapiDocument(): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const operation of Object.values(OPERATIONS)) {
-    const path = (paths[operation.path] ??= {});
+    const path = paths[operation.path] ?? {};
+    paths[operation.path] = path;
     path[operation.method.toLowerCase()] = operationObject(operation);
   }
   return {
     openapi: '3.1.1',
-    info: { title: 'Beamway', version: API_VERSION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }, description: 'An open facility gateway for interactive high performance computing.' },
+    info: {
+      title: 'Beamway',
+      version: API_VERSION,
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      description: 'An open facility gateway for interactive high performance computing.',
+    },
     paths,
     components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'A project access token (bwp_…) or a session (bws_…)' } },
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'A project access token (bwp_…) or a session (bws_…)' },
+      },
       schemas: { Problem: { ...schemaOf(problemSchema, 'output'), 'x-beamway-codes': Object.keys(PROBLEMS) } },
     },
   };

@@ -72,14 +72,21 @@ export async function withBody(deps: PipelineDeps, exchange: Exchange): Promise<
 /** Turns what was thrown into the answer and records it. Never throws. */
 export async function fail(deps: PipelineDeps, exchange: Exchange, thrown: unknown): Promise<Answered> {
   const problem = asProblem(thrown);
-  if (problem.status >= 500) deps.log.error({ requestId: exchange.requestId, operation: exchange.operation.id, err: problem.cause ?? problem }, problem.message);
+  if (problem.status >= 500)
+    deps.log.error(
+      { requestId: exchange.requestId, operation: exchange.operation.id, err: problem.cause ?? problem },
+      problem.message,
+    );
   exchange.retryAfterSeconds = problem.extras.retryAfterSeconds;
   exchange.answer = { status: problem.status, body: problemDocument(problem, exchange.requestId) };
   try {
     if (exchange.idempotencyClaim !== undefined) await abandonClaim(deps.db, exchange.idempotencyClaim);
     await recordOutcome(deps, exchange);
   } catch (cause) {
-    deps.log.error({ requestId: exchange.requestId, err: cause }, 'the outcome of a refused or failed request could not be recorded');
+    deps.log.error(
+      { requestId: exchange.requestId, err: cause },
+      'the outcome of a refused or failed request could not be recorded',
+    );
   }
   return exchange.answer;
 }
@@ -95,7 +102,11 @@ async function authenticate(deps: PipelineDeps, exchange: Exchange): Promise<voi
 async function locateAndAuthorize(_deps: PipelineDeps, exchange: Exchange): Promise<void> {
   if (exchange.operation.action === 'none') return;
   if (exchange.route.locate !== undefined) exchange.located = await exchange.route.locate(exchange);
-  authorize({ caller: exchange.caller, action: exchange.operation.action as Action, resource: exchange.located.resource });
+  authorize({
+    caller: exchange.caller,
+    action: exchange.operation.action as Action,
+    resource: exchange.located.resource,
+  });
 }
 
 async function claimIdempotencyKey(deps: PipelineDeps, exchange: Exchange): Promise<void> {
@@ -110,11 +121,14 @@ async function claimIdempotencyKey(deps: PipelineDeps, exchange: Exchange): Prom
       exchange.idempotencyClaim = claim;
       return;
     case 'answered':
-      if (exchange.operation.shownOnce) throw new Problem('shown-once', 'This Idempotency-Key was used, and what it made is shown once only.');
+      if (exchange.operation.shownOnce)
+        throw new Problem('shown-once', 'This Idempotency-Key was used, and what it made is shown once only.');
       exchange.answer = { status: found.status, body: found.body, replayed: true };
       return;
     case 'in-progress':
-      throw new Problem('idempotency-in-progress', 'A request with this Idempotency-Key is being carried out.', { retryAfterSeconds: 1 });
+      throw new Problem('idempotency-in-progress', 'A request with this Idempotency-Key is being carried out.', {
+        retryAfterSeconds: 1,
+      });
     case 'other-request':
       throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used with another body, path or query.');
   }
@@ -126,7 +140,10 @@ async function recordIntent(deps: PipelineDeps, exchange: Exchange): Promise<voi
     await deps.audit.append(entryOf(deps, exchange, 'intent', null));
     exchange.intentRecorded = true;
   } catch (cause) {
-    throw new Problem('unavailable', 'The audit log cannot be written, so nothing was done.', { cause, retryAfterSeconds: 1 });
+    throw new Problem('unavailable', 'The audit log cannot be written, so nothing was done.', {
+      cause,
+      retryAfterSeconds: 1,
+    });
   }
 }
 
@@ -144,7 +161,10 @@ async function rememberAnswer(deps: PipelineDeps, exchange: Exchange): Promise<v
 
 async function recordOutcome(deps: PipelineDeps, exchange: Exchange): Promise<void> {
   const status = exchange.answer?.status ?? 500;
-  const denied = status === 401 || status === 403 || (status === 404 && exchange.caller.kind !== 'anonymous' && exchange.operation.audit === 'mutation');
+  const denied =
+    status === 401 ||
+    status === 403 ||
+    (status === 404 && exchange.caller.kind !== 'anonymous' && exchange.operation.audit === 'mutation');
   if (denied && exchange.caller.kind === 'anonymous') {
     deps.denials.count(exchange.operation.id, exchange.remoteAddress, status);
     return;
@@ -154,11 +174,20 @@ async function recordOutcome(deps: PipelineDeps, exchange: Exchange): Promise<vo
   await deps.audit.append(entryOf(deps, exchange, 'outcome', status));
 }
 
-function entryOf(deps: PipelineDeps, exchange: Exchange, phase: 'intent' | 'outcome' | 'denied', status: number | null) {
+function entryOf(
+  deps: PipelineDeps,
+  exchange: Exchange,
+  phase: 'intent' | 'outcome' | 'denied',
+  status: number | null,
+) {
   const { caller, operation, located } = exchange;
   const answer = exchange.answer?.body;
-  const made = phase === 'outcome' && typeof answer === 'object' && answer !== null && 'id' in answer ? String(answer.id) : '';
-  const code = phase !== 'intent' && typeof answer === 'object' && answer !== null && 'code' in answer ? { code: answer.code } : {};
+  const made =
+    phase === 'outcome' && typeof answer === 'object' && answer !== null && 'id' in answer ? String(answer.id) : '';
+  const code =
+    phase !== 'intent' && typeof answer === 'object' && answer !== null && 'code' in answer
+      ? { code: answer.code }
+      : {};
   const rules = typeof answer === 'object' && answer !== null && 'rules' in answer ? { rules: answer.rules } : {};
   return {
     at: new Date(deps.clock.now()),
@@ -171,6 +200,11 @@ function entryOf(deps: PipelineDeps, exchange: Exchange, phase: 'intent' | 'outc
     action: operation.id,
     resource: located.label || made,
     status,
-    detail: { ...(phase === 'outcome' ? {} : { request: redact(exchange.body, operation.auditFields) }), ...code, ...rules, from: exchange.remoteAddress },
+    detail: {
+      ...(phase === 'outcome' ? {} : { request: redact(exchange.body, operation.auditFields) }),
+      ...code,
+      ...rules,
+      from: exchange.remoteAddress,
+    },
   };
 }

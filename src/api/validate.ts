@@ -22,7 +22,12 @@ export function validateParts(exchange: Exchange): void {
     if (KEY_SHAPE.test(key)) exchange.idempotencyKey = key;
     else errors.push({ pointer: 'header:/Idempotency-Key', detail: '1 to 200 printable ASCII characters' });
   }
-  if (errors.length > 0) throw new Problem('invalid-request', `${errors.length} field${errors.length === 1 ? '' : 's'} cannot be accepted.`, { errors });
+  if (errors.length > 0)
+    throw new Problem(
+      'invalid-request',
+      `${errors.length} field${errors.length === 1 ? '' : 's'} cannot be accepted.`,
+      { errors },
+    );
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, prefix: string): FieldError[] {

@@ -28,7 +28,10 @@ export function openAuditLog(db: Queries): AuditLog {
     while (waiting.length > 0) {
       const batch = waiting.splice(0, BATCH_RECORDS);
       try {
-        await appendBatch(db, batch.map((w) => w.entry));
+        await appendBatch(
+          db,
+          batch.map((w) => w.entry),
+        );
         for (const w of batch) w.resolve();
       } catch (cause) {
         for (const w of batch) w.reject(cause);

@@ -5,7 +5,9 @@
 export function redact(body: unknown, publicFields: readonly string[]): Record<string, unknown> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return {};
   const kept = new Set(publicFields);
-  return Object.fromEntries(Object.entries(body).map(([key, value]) => [key, kept.has(key) ? value : `[${kindOf(value)}]`]));
+  return Object.fromEntries(
+    Object.entries(body).map(([key, value]) => [key, kept.has(key) ? value : `[${kindOf(value)}]`]),
+  );
 }
 
 function kindOf(value: unknown): string {

@@ -64,7 +64,11 @@ const tables = (db: Queries) => db.withTables<AuditTables>();
  */
 export async function appendBatch(db: Queries, entries: readonly AuditEntry[]): Promise<void> {
   await transaction(db, async (trx) => {
-    const head = await tables(trx).selectFrom('audit_head').select(['sequence', 'digest']).forUpdate().executeTakeFirstOrThrow();
+    const head = await tables(trx)
+      .selectFrom('audit_head')
+      .select(['sequence', 'digest'])
+      .forUpdate()
+      .executeTakeFirstOrThrow();
     let { sequence, digest } = head;
     const rows = entries.map((entry): RecordRow => {
       sequence += 1;
@@ -128,8 +132,18 @@ export async function recordsPage(db: Queries, page: AuditPage): Promise<readonl
   return (await query.execute()).map(recordFrom);
 }
 
-export async function recordsFrom(db: Queries, afterSequence: number, limit: number): Promise<readonly (AuditRecord & { readonly detailText: string })[]> {
-  const rows = await tables(db).selectFrom('audit_record').selectAll().where('sequence', '>', afterSequence).orderBy('sequence').limit(limit).execute();
+export async function recordsFrom(
+  db: Queries,
+  afterSequence: number,
+  limit: number,
+): Promise<readonly (AuditRecord & { readonly detailText: string })[]> {
+  const rows = await tables(db)
+    .selectFrom('audit_record')
+    .selectAll()
+    .where('sequence', '>', afterSequence)
+    .orderBy('sequence')
+    .limit(limit)
+    .execute();
   return rows.map(recordFrom);
 }
 

@@ -20,7 +20,8 @@ export async function verifyChain(db: Queries): Promise<ChainReport> {
     for (const record of page) {
       if (record.sequence !== sequence + 1) return broken(sequence, `record ${sequence + 1} is missing`);
       const expected = chainDigest(digest, record.sequence, record, record.detailText);
-      if (!expected.equals(record.digest)) return broken(sequence, `record ${record.sequence} does not match its digest`);
+      if (!expected.equals(record.digest))
+        return broken(sequence, `record ${record.sequence} does not match its digest`);
       digest = record.digest;
       sequence = record.sequence;
     }

@@ -51,7 +51,8 @@ export function followJobs(deps: ComputeDeps, cluster: string): JobFollower {
     return next;
   };
   const wake = (): void => {
-    if (!stopped) look().catch((cause: unknown) => deps.log.warn({ cluster, err: cause }, 'jobs could not be followed'));
+    if (!stopped)
+      look().catch((cause: unknown) => deps.log.warn({ cluster, err: cause }, 'jobs could not be followed'));
   };
   const unwatch = scheduler.watch(wake);
   wake();
@@ -83,12 +84,15 @@ async function once(deps: ComputeDeps, scheduler: Scheduler, cluster: string): P
 
 async function settle(deps: ComputeDeps, job: Job, native: NativeJob | undefined): Promise<void> {
   if (native === undefined) {
-    if (job.cancelRequestedAt !== null && job.nativeId === null) return save(deps, { ...job, state: 'cancelled', reason: 'cancelled before it reached the scheduler' });
+    if (job.cancelRequestedAt !== null && job.nativeId === null)
+      return save(deps, { ...job, state: 'cancelled', reason: 'cancelled before it reached the scheduler' });
     if (job.nativeId === null) return void (await handOver(deps, job).catch(() => undefined)); // a refusal is written into the job
-    if (deps.clock.now() - job.updatedAt.getTime() > LOST_AFTER_MS) return save(deps, { ...job, state: 'lost', reason: 'the scheduler no longer knows it' });
+    if (deps.clock.now() - job.updatedAt.getTime() > LOST_AFTER_MS)
+      return save(deps, { ...job, state: 'lost', reason: 'the scheduler no longer knows it' });
     return;
   }
-  if (job.cancelRequestedAt !== null && !hasEnded(native.state)) return void (await carryOutCancel(deps, { ...job, nativeId: native.nativeId }));
+  if (job.cancelRequestedAt !== null && !hasEnded(native.state))
+    return void (await carryOutCancel(deps, { ...job, nativeId: native.nativeId }));
   const known = follow(job, native, new Date(deps.clock.now()));
   if (known !== job) await save(deps, known);
 }
@@ -98,7 +102,11 @@ async function save(deps: ComputeDeps, job: Job): Promise<void> {
   await transaction(deps.db, async (trx) => {
     if (!(await saveProgress(trx, known))) return;
     const streams = known.spec.streams.map((s) => s.stream);
-    await emit(trx, { topic: JOB_CHANGED, key: known.id, payload: { job: known.id, state: known.state, ended: jobEnded(known.state), streams } });
+    await emit(trx, {
+      topic: JOB_CHANGED,
+      key: known.id,
+      payload: { job: known.id, state: known.state, ended: jobEnded(known.state), streams },
+    });
   });
 }
 

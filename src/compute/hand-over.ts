@@ -2,8 +2,9 @@
  * Hands an accepted job to its scheduler under its own id as key, so that it may be repeated after any crash. A scheduler that is away leaves
  * the job accepted; one that refuses it ends it as failed, with the reason.
  */
-import { Problem } from '../problems.ts';
+
 import { transaction } from '../database/index.ts';
+import { Problem } from '../problems.ts';
 import type { ComputeDeps } from './deps.ts';
 import { follow, type Job } from './job.ts';
 import { SchedulerError } from './scheduler.ts';
@@ -40,7 +41,12 @@ export async function handOver(deps: ComputeDeps, job: Job): Promise<Job> {
       return job;
     }
     if (!(cause instanceof SchedulerError)) throw cause;
-    const failed: Job = { ...job, state: 'failed', reason: `the scheduler refused it: ${cause.message}`, updatedAt: new Date(deps.clock.now()) };
+    const failed: Job = {
+      ...job,
+      state: 'failed',
+      reason: `the scheduler refused it: ${cause.message}`,
+      updatedAt: new Date(deps.clock.now()),
+    };
     await transaction(deps.db, (trx) => saveProgress(trx, failed));
     throw problemOf(cause);
   }

@@ -4,7 +4,18 @@
  */
 import type { NativeAttempt, NativeJob } from './scheduler.ts';
 
-export type JobState = 'accepted' | 'queued' | 'running' | 'completing' | 'preempting' | 'completed' | 'failed' | 'cancelled' | 'timed-out' | 'node-failed' | 'lost';
+export type JobState =
+  | 'accepted'
+  | 'queued'
+  | 'running'
+  | 'completing'
+  | 'preempting'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
+  | 'timed-out'
+  | 'node-failed'
+  | 'lost';
 
 export interface JobSpec {
   readonly name: string;
@@ -16,7 +27,11 @@ export interface JobSpec {
   readonly slotsPerNode: number;
   readonly timeLimitSeconds: number;
   readonly requeue: boolean;
-  readonly streams: readonly { readonly stream: string; readonly name: string; readonly role: 'producer' | 'consumer' }[];
+  readonly streams: readonly {
+    readonly stream: string;
+    readonly name: string;
+    readonly role: 'producer' | 'consumer';
+  }[];
 }
 
 export interface Attempt {
@@ -72,7 +87,12 @@ function attemptFrom(native: NativeAttempt): Attempt {
 /** The job as it is after its scheduler said `native`; the very same object where nothing changed. */
 export function follow(job: Job, native: NativeJob, at: Date): Job {
   if (jobEnded(job.state)) return job;
-  const next = { nativeId: native.nativeId, state: native.state, reason: native.reason, attempts: native.attempts.map(attemptFrom) };
+  const next = {
+    nativeId: native.nativeId,
+    state: native.state,
+    reason: native.reason,
+    attempts: native.attempts.map(attemptFrom),
+  };
   const before = { nativeId: job.nativeId, state: job.state, reason: job.reason, attempts: job.attempts };
   return JSON.stringify(next) === JSON.stringify(before) ? job : { ...job, ...next, updatedAt: at };
 }

@@ -20,7 +20,8 @@ export interface OutputQuery {
 
 /** Throws `not-found` where there is no such attempt. Output not written yet is empty, not an error. */
 export async function readOutput(job: Job, query: OutputQuery): Promise<OutputPart> {
-  const attempt = query.attempt === undefined ? job.attempts.at(-1) : job.attempts.find((a) => a.attempt === query.attempt);
+  const attempt =
+    query.attempt === undefined ? job.attempts.at(-1) : job.attempts.find((a) => a.attempt === query.attempt);
   if (attempt === undefined) {
     if (query.attempt !== undefined) throw new Problem('not-found', `Job ${job.id} has no attempt ${query.attempt}.`);
     return { attempt: 1, text: '', nextOffset: query.offset, ended: jobEnded(job.state) };

@@ -115,7 +115,10 @@ export interface JobFilter {
 }
 
 export interface Scheduler {
-  /** Durable when it returns. SchedulerError: invalid, unknown-tier, too-large, limit, unavailable. */
+  /**
+   * Durable when it returns. Of a repeated submit only the claims are taken over, as the newest are the valid ones.
+   * SchedulerError: invalid, unknown-tier, too-large, limit, unavailable.
+   */
   submit(spec: SchedulerJobSpec): Promise<NativeJob>;
   /** Asks for the end and returns at once; a job that has ended is left as it is. SchedulerError: not-found, unavailable. */
   cancel(nativeId: string): Promise<NativeJob>;

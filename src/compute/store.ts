@@ -62,7 +62,9 @@ export const computeMigrations: Record<string, RoomMigration> = {
         .addUniqueConstraint('one_job_per_key', ['project', 'key'])
         .execute();
       await sql`create index compute_job_newest on compute_job (project, submitted_at desc, id desc)`.execute(db);
-      await sql`create index compute_job_open on compute_job (cluster) where state in ('accepted', 'queued', 'running', 'completing', 'preempting')`.execute(db);
+      await sql`create index compute_job_open on compute_job (cluster) where state in ('accepted', 'queued', 'running', 'completing', 'preempting')`.execute(
+        db,
+      );
       await db.schema
         .createTable('compute_attempt')
         .addColumn('job', 'text', (c) => c.notNull().references('compute_job.id'))
@@ -118,7 +120,16 @@ function jobFrom(row: JobRow, attempts: readonly AttemptRow[]): Job {
 
 async function withAttempts(db: Queries, rows: readonly JobRow[]): Promise<readonly Job[]> {
   if (rows.length === 0) return [];
-  const attempts = await tables(db).selectFrom('compute_attempt').selectAll().where('job', 'in', rows.map((r) => r.id)).orderBy('attempt').execute();
+  const attempts = await tables(db)
+    .selectFrom('compute_attempt')
+    .selectAll()
+    .where(
+      'job',
+      'in',
+      rows.map((r) => r.id),
+    )
+    .orderBy('attempt')
+    .execute();
   const byJob = Map.groupBy(attempts, (a) => a.job);
   return rows.map((row) => jobFrom(row, byJob.get(row.id) ?? []));
 }
@@ -155,7 +166,12 @@ export async function jobById(db: Queries, id: string): Promise<Job | undefined>
 }
 
 export async function jobByKey(db: Queries, project: string, key: string): Promise<Job | undefined> {
-  const row = await tables(db).selectFrom('compute_job').selectAll().where('project', '=', project).where('key', '=', key).executeTakeFirst();
+  const row = await tables(db)
+    .selectFrom('compute_job')
+    .selectAll()
+    .where('project', '=', project)
+    .where('key', '=', key)
+    .executeTakeFirst();
   return row === undefined ? undefined : (await withAttempts(db, [row]))[0];
 }
 
@@ -169,25 +185,52 @@ export interface JobPage {
 
 /** Newest first. `before` is the last id of the page before. */
 export async function jobsPage(db: Queries, page: JobPage): Promise<readonly Job[]> {
-  let query = tables(db).selectFrom('compute_job').selectAll().orderBy('submitted_at', 'desc').orderBy('id', 'desc').limit(page.limit);
+  let query = tables(db)
+    .selectFrom('compute_job')
+    .selectAll()
+    .orderBy('submitted_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(page.limit);
   if (page.project !== undefined) query = query.where('project', '=', page.project);
   if (page.environment !== undefined) query = query.where('environment', '=', page.environment);
   if (page.state !== undefined) query = query.where('state', '=', page.state);
   const before = page.before;
   if (before !== undefined) {
-    query = query.where((e) => e(e.refTuple('submitted_at', 'id'), '<', e.selectFrom('compute_job as last').select(['last.submitted_at', 'last.id']).where('last.id', '=', before).$asTuple('submitted_at', 'id')));
+    query = query.where((e) =>
+      e(
+        e.refTuple('submitted_at', 'id'),
+        '<',
+        e
+          .selectFrom('compute_job as last')
+          .select(['last.submitted_at', 'last.id'])
+          .where('last.id', '=', before)
+          .$asTuple('submitted_at', 'id'),
+      ),
+    );
   }
   return withAttempts(db, await query.execute());
 }
 
 /** Jobs that have not ended. */
 export async function openJobs(db: Queries, cluster: string): Promise<readonly Job[]> {
-  const rows = await tables(db).selectFrom('compute_job').selectAll().where('cluster', '=', cluster).where('state', 'not in', ENDED_STATES).orderBy('submitted_at').orderBy('id').execute();
+  const rows = await tables(db)
+    .selectFrom('compute_job')
+    .selectAll()
+    .where('cluster', '=', cluster)
+    .where('state', 'not in', ENDED_STATES)
+    .orderBy('submitted_at')
+    .orderBy('id')
+    .execute();
   return withAttempts(db, rows);
 }
 
 export async function countWaiting(db: Queries, project: string): Promise<number> {
-  const row = await tables(db).selectFrom('compute_job').select((e) => e.fn.countAll<number>().as('count')).where('project', '=', project).where('state', 'in', ['accepted', 'queued']).executeTakeFirstOrThrow();
+  const row = await tables(db)
+    .selectFrom('compute_job')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('project', '=', project)
+    .where('state', 'in', ['accepted', 'queued'])
+    .executeTakeFirstOrThrow();
   return row.count;
 }
 
@@ -212,11 +255,21 @@ export async function saveProgress(trx: Queries, job: Job): Promise<boolean> {
       stdout_path: a.stdoutPath,
       stderr_path: a.stderrPath,
     };
-    await tables(trx).insertInto('compute_attempt').values({ job: job.id, attempt: a.attempt, ...values }).onConflict((c) => c.columns(['job', 'attempt']).doUpdateSet(values)).execute();
+    await tables(trx)
+      .insertInto('compute_attempt')
+      .values({ job: job.id, attempt: a.attempt, ...values })
+      .onConflict((c) => c.columns(['job', 'attempt']).doUpdateSet(values))
+      .execute();
   }
   return true;
 }
 
 export async function requestCancel(db: Queries, id: string, at: Date): Promise<void> {
-  await tables(db).updateTable('compute_job').set({ cancel_requested_at: at }).where('id', '=', id).where('cancel_requested_at', 'is', null).where('state', 'not in', ENDED_STATES).execute();
+  await tables(db)
+    .updateTable('compute_job')
+    .set({ cancel_requested_at: at })
+    .where('id', '=', id)
+    .where('cancel_requested_at', 'is', null)
+    .where('state', 'not in', ENDED_STATES)
+    .execute();
 }

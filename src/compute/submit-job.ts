@@ -28,7 +28,11 @@ export async function submitJob(deps: ComputeDeps, caller: Caller, input: Submit
   checkRules(deps, input);
   await deps.checkStreams({ project: project.name, environment: environment.name, streams: input.spec.streams });
   const waiting = await countWaiting(deps.db, project.name);
-  if (waiting >= project.limits.queuedJobs) throw new Problem('limit-reached', `Project ${project.name} has ${waiting} jobs waiting, its limit is ${project.limits.queuedJobs}.`);
+  if (waiting >= project.limits.queuedJobs)
+    throw new Problem(
+      'limit-reached',
+      `Project ${project.name} has ${waiting} jobs waiting, its limit is ${project.limits.queuedJobs}.`,
+    );
   const now = new Date(deps.clock.now());
   const job: Job = {
     id: newId('job'),
@@ -60,12 +64,23 @@ function checkRules(deps: ComputeDeps, input: SubmitJobInput): void {
   const allowed = environment.tiers.filter((t) => project.tiers.includes(t));
   const tier = deps.facility.tiers.get(spec.tier);
   if (tier === undefined || !allowed.includes(tier.name)) {
-    throw new Problem('unknown-tier', `Project ${project.name} may not use tier ${spec.tier} in ${environment.name}.`, { errors: [{ pointer: '#/tier', detail: `one of ${allowed.join(', ')}` }] });
+    throw new Problem('unknown-tier', `Project ${project.name} may not use tier ${spec.tier} in ${environment.name}.`, {
+      errors: [{ pointer: '#/tier', detail: `one of ${allowed.join(', ')}` }],
+    });
   }
   const errors: FieldError[] = [];
   const longest = Math.min(environment.jobs.maxTimeLimitSeconds, tier.maxTimeLimitSeconds);
-  if (spec.timeLimitSeconds > longest) errors.push({ pointer: '#/timeLimitSeconds', detail: `at most ${longest} s for tier ${tier.name} in ${environment.name}` });
+  if (spec.timeLimitSeconds > longest)
+    errors.push({
+      pointer: '#/timeLimitSeconds',
+      detail: `at most ${longest} s for tier ${tier.name} in ${environment.name}`,
+    });
   const slots = spec.nodes * spec.slotsPerNode;
-  if (slots > environment.jobs.maxSlots) errors.push({ pointer: '#/slotsPerNode', detail: `${spec.nodes} x ${spec.slotsPerNode} slots are more than the ${environment.jobs.maxSlots} a job may hold in ${environment.name}` });
-  if (errors.length > 0) throw new Problem('parameter-out-of-bounds', `${environment.name} does not allow this job.`, { errors });
+  if (slots > environment.jobs.maxSlots)
+    errors.push({
+      pointer: '#/slotsPerNode',
+      detail: `${spec.nodes} x ${spec.slotsPerNode} slots are more than the ${environment.jobs.maxSlots} a job may hold in ${environment.name}`,
+    });
+  if (errors.length > 0)
+    throw new Problem('parameter-out-of-bounds', `${environment.name} does not allow this job.`, { errors });
 }

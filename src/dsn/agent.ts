@@ -32,7 +32,11 @@ export interface Agent {
   /** Opens what the file holds, then runs until stopped. */
   run(): Promise<void>;
   exchange(request: ClaimRequest): ClaimVerdict;
-  note(event: { readonly stream: string; readonly kind: string; readonly detail: Readonly<Record<string, unknown>> }): void;
+  note(event: {
+    readonly stream: string;
+    readonly kind: string;
+    readonly detail: Readonly<Record<string, unknown>>;
+  }): void;
   stop(): Promise<void>;
 }
 
@@ -50,17 +54,34 @@ export function agent(deps: AgentDeps): Agent {
     memory = { ...memory, ...change, events: [...spool.waiting()] };
     deps.file.write(memory);
   };
-  const localFor = (stream: string) => memory.claimed.filter((c) => c.credential.stream === stream).map((c) => c.credential);
+  const localFor = (stream: string) =>
+    memory.claimed.filter((c) => c.credential.stream === stream).map((c) => c.credential);
 
   /** Makes the node as the leases say. A stream that cannot be opened is reported as failed and tried again each turn. */
   const apply = async (): Promise<void> => {
     const now = deps.clock.now();
     const offlineMs = now - memory.linkedAtMs;
-    const wanted = new Map(memory.leases.filter((l) => l.expiresAtMs > now && offlineMs <= l.offlineLifetimeSeconds * 1000).map((l) => [l.stream, l]));
+    const wanted = new Map(
+      memory.leases
+        .filter((l) => l.expiresAtMs > now && offlineMs <= l.offlineLifetimeSeconds * 1000)
+        .map((l) => [l.stream, l]),
+    );
     for (const open of deps.broker.observe()) {
       if (wanted.has(open.stream)) continue;
-      await deps.broker.close(open.stream, offlineMs > TURN_MS * 10 ? 'expired, or offline for longer than it may be' : 'released or expired');
-      spool.add({ stream: open.stream, kind: 'closed', detail: { messagesIn: open.counters.messagesIn, messagesOut: open.counters.messagesOut, bytesIn: open.counters.bytesIn, dropped: open.counters.dropped } });
+      await deps.broker.close(
+        open.stream,
+        offlineMs > TURN_MS * 10 ? 'expired, or offline for longer than it may be' : 'released or expired',
+      );
+      spool.add({
+        stream: open.stream,
+        kind: 'closed',
+        detail: {
+          messagesIn: open.counters.messagesIn,
+          messagesOut: open.counters.messagesOut,
+          bytesIn: open.counters.bytesIn,
+          dropped: open.counters.dropped,
+        },
+      });
     }
     failed.clear();
     for (const lease of wanted.values()) await ensure(lease);
@@ -78,22 +99,41 @@ export function agent(deps: AgentDeps): Agent {
       await deps.broker.ensure(valid, localFor(lease.stream));
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      if (!failed.has(lease.stream)) deps.log.warn({ stream: lease.stream, err: cause }, 'a stream could not be opened');
+      if (!failed.has(lease.stream))
+        deps.log.warn({ stream: lease.stream, err: cause }, 'a stream could not be opened');
       failed.set(lease.stream, reason);
     }
   };
 
   const observed = (): ObservedStream[] => [
     ...deps.broker.observe(),
-    ...[...failed].map(([stream, reason]): ObservedStream => ({ stream, state: 'failed', reason, endpoints: {}, counters: NO_COUNTERS, connections: [] })),
+    ...[...failed].map(
+      ([stream, reason]): ObservedStream => ({
+        stream,
+        state: 'failed',
+        reason,
+        endpoints: {},
+        counters: NO_COUNTERS,
+        connections: [],
+      }),
+    ),
   ];
 
-  const accept = async (answer: { version: number; leases: Lease[] | null; acceptedEvents: string[] }): Promise<void> => {
+  const accept = async (answer: {
+    version: number;
+    leases: Lease[] | null;
+    acceptedEvents: string[];
+  }): Promise<void> => {
     const now = deps.clock.now();
     spool.delivered(answer.acceptedEvents);
     if (answer.leases !== null) {
       const claims = new Set(answer.leases.flatMap((l) => l.claims.map((c) => c.id)));
-      save({ version: answer.version, leases: answer.leases, linkedAtMs: now, claimed: memory.claimed.filter((c) => claims.has(c.claim)) });
+      save({
+        version: answer.version,
+        leases: answer.leases,
+        linkedAtMs: now,
+        claimed: memory.claimed.filter((c) => claims.has(c.claim)),
+      });
       notedAtMs = now;
     } else if (now - notedAtMs > LINKED_NOTE_MS || answer.acceptedEvents.length > 0) {
       save({ linkedAtMs: now });
@@ -118,7 +158,15 @@ export function agent(deps: AgentDeps): Agent {
     let down = '';
     while (!stopping.signal.aborted) {
       const events: NodeEvent[] = spool.waiting().slice(0, 500);
-      const report = { instance, knownVersion: memory.version, appliedVersion, claimUrl: deps.claimUrl(), waitMs: appliedVersion < memory.version || events.length > 0 ? 0 : TURN_MS, streams: observed(), events };
+      const report = {
+        instance,
+        knownVersion: memory.version,
+        appliedVersion,
+        claimUrl: deps.claimUrl(),
+        waitMs: appliedVersion < memory.version || events.length > 0 ? 0 : TURN_MS,
+        streams: observed(),
+        events,
+      };
       const turn = await deps.link.sync(report, stopping.signal);
       if (stopping.signal.aborted) break;
       if (turn.kind === 'answered') {
@@ -128,7 +176,13 @@ export function agent(deps: AgentDeps): Agent {
         await accept(turn.answer);
         continue;
       }
-      if (down !== turn.detail) deps.log.warn({ detail: turn.detail }, turn.kind === 'refused' ? 'the control plane refuses this node' : 'the control plane does not answer; streams go on');
+      if (down !== turn.detail)
+        deps.log.warn(
+          { detail: turn.detail },
+          turn.kind === 'refused'
+            ? 'the control plane refuses this node'
+            : 'the control plane does not answer; streams go on',
+        );
       down = turn.detail;
       await apply();
       await pause(retryMs);
@@ -142,16 +196,32 @@ export function agent(deps: AgentDeps): Agent {
       return running;
     },
     exchange(request) {
-      const verdict = exchangeClaim({ leases: memory.leases, claimed: memory.claimed, used: deps.broker.used, nowMs: deps.clock.now() }, request);
+      const verdict = exchangeClaim(
+        { leases: memory.leases, claimed: memory.claimed, used: deps.broker.used, nowMs: deps.clock.now() },
+        request,
+      );
       if (verdict.kind !== 'granted') return verdict;
       const { lease, claimed, password } = verdict;
       const endpoint = deps.broker.observe().find((o) => o.stream === lease.stream)?.endpoints[claimed.credential.role];
       if (endpoint === undefined) return { kind: 'unknown' };
       // Remembered before it is told: a restart between the two must not leave a credential nobody knows.
       save({ claimed: [...memory.claimed.filter((c) => c.claim !== claimed.claim), claimed] });
-      spool.add({ stream: lease.stream, kind: 'claimed', detail: { job: request.job, attempt: request.attempt, role: claimed.credential.role } });
+      spool.add({
+        stream: lease.stream,
+        kind: 'claimed',
+        detail: { job: request.job, attempt: request.attempt, role: claimed.credential.role },
+      });
       ensure(lease).catch(() => undefined); // never rejects; cuts an earlier attempt's connections
-      return { kind: 'granted', answer: { role: claimed.credential.role, endpoint, username: claimed.credential.username, password, delivery: lease.delivery } };
+      return {
+        kind: 'granted',
+        answer: {
+          role: claimed.credential.role,
+          endpoint,
+          username: claimed.credential.username,
+          password,
+          delivery: lease.delivery,
+        },
+      };
     },
     note: (event) => spool.add(event),
     async stop() {
@@ -163,4 +233,16 @@ export function agent(deps: AgentDeps): Agent {
   };
 }
 
-const NO_COUNTERS = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, redelivered: 0, buffered: 0, bufferedBytes: 0, producers: 0, consumers: 0, refused: 0 } as const;
+const NO_COUNTERS = {
+  messagesIn: 0,
+  messagesOut: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  dropped: 0,
+  redelivered: 0,
+  buffered: 0,
+  bufferedBytes: 0,
+  producers: 0,
+  consumers: 0,
+  refused: 0,
+} as const;

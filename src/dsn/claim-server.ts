@@ -8,7 +8,11 @@ import { z } from 'zod';
 
 const BODY_BYTES = 4096;
 
-const requestSchema = z.strictObject({ claim: z.string().min(1).max(256), job: z.string().min(1).max(128), attempt: z.int().min(1) });
+const requestSchema = z.strictObject({
+  claim: z.string().min(1).max(256),
+  job: z.string().min(1).max(128),
+  attempt: z.int().min(1),
+});
 export type ClaimRequest = z.output<typeof requestSchema>;
 
 export interface ClaimAnswer {
@@ -31,21 +35,32 @@ export interface ClaimServer {
 }
 
 export function openClaimServer(host: string, exchange: (request: ClaimRequest) => ClaimVerdict): Promise<ClaimServer> {
-  const server = createServer({ requestTimeout: 5000, headersTimeout: 5000, connectionsCheckingInterval: 1000 }, (request, response) => {
-    answer(request, response, exchange).catch(() => response.destroy());
-  });
+  const server = createServer(
+    { requestTimeout: 5000, headersTimeout: 5000, connectionsCheckingInterval: 1000 },
+    (request, response) => {
+      answer(request, response, exchange).catch(() => response.destroy());
+    },
+  );
   server.maxConnections = 1024;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, host, () => {
       const { port, family } = server.address() as AddressInfo;
-      resolve({ url: `http://${family === 'IPv6' ? `[${host}]` : host}:${port}/claim`, close: () => closeServer(server) });
+      resolve({
+        url: `http://${family === 'IPv6' ? `[${host}]` : host}:${port}/claim`,
+        close: () => closeServer(server),
+      });
     });
   });
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, exchange: (request: ClaimRequest) => ClaimVerdict): Promise<void> {
-  if (request.method !== 'POST' || request.url !== '/claim') return reply(response, 404, { detail: 'only POST /claim is served here' });
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  exchange: (request: ClaimRequest) => ClaimVerdict,
+): Promise<void> {
+  if (request.method !== 'POST' || request.url !== '/claim')
+    return reply(response, 404, { detail: 'only POST /claim is served here' });
   let text = '';
   request.setEncoding('utf8');
   for await (const part of request) {

@@ -11,7 +11,11 @@ const MOST_EVENTS = 2000;
 const FOLDED = new Set(['refused']);
 
 export interface EventSpool {
-  add(event: { readonly stream: string; readonly kind: string; readonly detail: Readonly<Record<string, unknown>> }): void;
+  add(event: {
+    readonly stream: string;
+    readonly kind: string;
+    readonly detail: Readonly<Record<string, unknown>>;
+  }): void;
   waiting(): readonly NodeEvent[];
   delivered(ids: readonly string[]): void;
 }
@@ -23,7 +27,15 @@ export function eventSpool(clock: Clock, earlier: readonly NodeEvent[]): EventSp
   let handedOut = new Set<string>();
   return {
     add(event) {
-      const fold = FOLDED.has(event.kind) ? events.findIndex((e) => !handedOut.has(e.id) && e.stream === event.stream && e.kind === event.kind && e.detail['reason'] === event.detail['reason']) : -1;
+      const fold = FOLDED.has(event.kind)
+        ? events.findIndex(
+            (e) =>
+              !handedOut.has(e.id) &&
+              e.stream === event.stream &&
+              e.kind === event.kind &&
+              e.detail['reason'] === event.detail['reason'],
+          )
+        : -1;
       const same = events[fold];
       if (same !== undefined) {
         events[fold] = { ...same, detail: { ...same.detail, times: Number(same.detail['times'] ?? 1) + 1 } };
@@ -35,7 +47,13 @@ export function eventSpool(clock: Clock, earlier: readonly NodeEvent[]): EventSp
       }
       const detail = overflowed > 0 ? { ...event.detail, lostBefore: overflowed } : event.detail;
       overflowed = 0;
-      events.push({ id: randomUUID(), atMs: clock.now(), stream: event.stream, kind: event.kind, detail: { ...detail } });
+      events.push({
+        id: randomUUID(),
+        atMs: clock.now(),
+        stream: event.stream,
+        kind: event.kind,
+        detail: { ...detail },
+      });
     },
     waiting() {
       for (const event of events) handedOut.add(event.id);

@@ -28,11 +28,19 @@ export function exchangeClaim(facts: ClaimFacts, request: ClaimRequest): Exchang
       if (claim.job !== request.job) return { kind: 'refused', reason: 'the claim is another job’s' };
       if (claim.expiresAtMs <= facts.nowMs) return { kind: 'refused', reason: 'the claim has expired' };
       const earlier = facts.claimed.find((c) => c.claim === claim.id);
-      if (earlier !== undefined && request.attempt < earlier.attempt) return { kind: 'refused', reason: `attempt ${earlier.attempt} has claimed it` };
-      if (earlier !== undefined && request.attempt === earlier.attempt && facts.used(earlier.credential.id)) return { kind: 'refused', reason: 'it was claimed and used' };
+      if (earlier !== undefined && request.attempt < earlier.attempt)
+        return { kind: 'refused', reason: `attempt ${earlier.attempt} has claimed it` };
+      if (earlier !== undefined && request.attempt === earlier.attempt && facts.used(earlier.credential.id))
+        return { kind: 'refused', reason: 'it was claimed and used' };
       const password = randomBytes(20).toString('hex');
       const id = `${claim.id}.${request.attempt}`;
-      const credential = { id, stream: lease.stream, role: claim.role, username: id, passwordDigest: createHash('sha256').update(password).digest('hex') };
+      const credential = {
+        id,
+        stream: lease.stream,
+        role: claim.role,
+        username: id,
+        passwordDigest: createHash('sha256').update(password).digest('hex'),
+      };
       return { kind: 'granted', lease, claimed: { claim: claim.id, attempt: request.attempt, credential }, password };
     }
   }

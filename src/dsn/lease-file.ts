@@ -10,7 +10,13 @@ import { leaseSchema, nodeEventSchema } from '../api/contract/node-link.ts';
 const claimedSchema = z.strictObject({
   claim: z.string(),
   attempt: z.int(),
-  credential: z.strictObject({ id: z.string(), stream: z.string(), role: z.enum(['producer', 'consumer']), username: z.string(), passwordDigest: z.string() }),
+  credential: z.strictObject({
+    id: z.string(),
+    stream: z.string(),
+    role: z.enum(['producer', 'consumer']),
+    username: z.string(),
+    passwordDigest: z.string(),
+  }),
 });
 
 const memorySchema = z.strictObject({

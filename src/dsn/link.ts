@@ -8,7 +8,10 @@ import { type SyncAnswer, type SyncRequest, syncNode } from '../api/contract/nod
 
 const linkSchema = z.strictObject({ url: z.url(), bearer: z.string().min(1) });
 
-export type Turn = { readonly kind: 'answered'; readonly answer: SyncAnswer } | { readonly kind: 'down'; readonly detail: string } | { readonly kind: 'refused'; readonly detail: string };
+export type Turn =
+  | { readonly kind: 'answered'; readonly answer: SyncAnswer }
+  | { readonly kind: 'down'; readonly detail: string }
+  | { readonly kind: 'refused'; readonly detail: string };
 
 export interface Link {
   sync(report: SyncRequest, signal: AbortSignal): Promise<Turn>;
@@ -30,11 +33,19 @@ export function openLink(linkFile: string, node: string): Link {
         });
         if (!response.ok) {
           const detail = `${response.status} ${(await response.text()).slice(0, 300)}`;
-          return response.status === 401 || response.status === 403 ? { kind: 'refused', detail } : { kind: 'down', detail };
+          return response.status === 401 || response.status === 403
+            ? { kind: 'refused', detail }
+            : { kind: 'down', detail };
         }
         return { kind: 'answered', answer: syncNode.response.parse(await response.json()) };
       } catch (cause) {
-        return { kind: 'down', detail: cause instanceof Error ? `${cause.message} ${cause.cause instanceof Error ? cause.cause.message : ''}`.trim() : String(cause) };
+        return {
+          kind: 'down',
+          detail:
+            cause instanceof Error
+              ? `${cause.message} ${cause.cause instanceof Error ? cause.cause.message : ''}`.trim()
+              : String(cause),
+        };
       }
     },
   };

@@ -5,7 +5,9 @@
 import { z } from 'zod';
 
 /** Lower case, digits, hyphens; 1 to 40 characters; as in host names and Slurm accounts. */
-export const nameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/, 'lower case letters, digits and hyphens, 1 to 40 characters');
+export const nameSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/, 'lower case letters, digits and hyphens, 1 to 40 characters');
 
 const nodeSchema = z.strictObject({ name: nameSchema, slots: z.int().min(1).max(4096) });
 

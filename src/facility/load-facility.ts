@@ -11,7 +11,10 @@ import { readYaml, YamlError, type YamlFault } from './read-yaml.ts';
 /** The `.yaml` files of one folder of a facility, by name; an absent folder has none. */
 export function yamlFilesIn(directory: string): readonly string[] {
   try {
-    return readdirSync(directory).filter((f) => f.endsWith('.yaml')).sort().map((f) => join(directory, f));
+    return readdirSync(directory)
+      .filter((f) => f.endsWith('.yaml'))
+      .sort()
+      .map((f) => join(directory, f));
   } catch {
     return [];
   }
@@ -44,7 +47,8 @@ export function loadFacility(directory: string): Facility {
   const tiers = new Map(tierList.map((t) => [t.name, t]));
   const clusters = new Set(main.clusters.map((c) => c.name));
   for (const tier of tierList) {
-    for (const victim of tier.preempts) if (!tiers.has(victim)) fault(tiersFile, `tier ${tier.name} preempts ${victim}, which is no tier`);
+    for (const victim of tier.preempts)
+      if (!tiers.has(victim)) fault(tiersFile, `tier ${tier.name} preempts ${victim}, which is no tier`);
   }
   for (const { file, environment } of environments) {
     if (basename(file, '.yaml') !== environment.name) fault(file, `the file's name must be ${environment.name}.yaml`);
@@ -53,14 +57,17 @@ export function loadFacility(directory: string): Facility {
   }
   const names = new Set(environments.map((e) => e.environment.name));
   for (const project of main.projects) {
-    for (const e of project.environments) if (!names.has(e)) fault(facilityFile, `project ${project.name}: no environment ${e}`);
+    for (const e of project.environments)
+      if (!names.has(e)) fault(facilityFile, `project ${project.name}: no environment ${e}`);
     for (const t of project.tiers) if (!tiers.has(t)) fault(facilityFile, `project ${project.name}: no tier ${t}`);
   }
   for (const node of main.dataStreamingNodes) {
     for (const network of [node.external, node.compute]) {
-      if (main.networks[network] === undefined) fault(facilityFile, `data streaming node ${node.name}: no network ${network}`);
+      if (main.networks[network] === undefined)
+        fault(facilityFile, `data streaming node ${node.name}: no network ${network}`);
     }
-    if (node.ports.to < node.ports.from) fault(facilityFile, `data streaming node ${node.name}: ports.to is below ports.from`);
+    if (node.ports.to < node.ports.from)
+      fault(facilityFile, `data streaming node ${node.name}: ports.to is below ports.from`);
   }
   if (faults.length > 0) throw new YamlError(faults);
   return {

@@ -1,9 +1,25 @@
 /** The door of the room `identity`: who is calling. */
-export { ANONYMOUS, type Caller, type NodeCaller, ROLES, type Role, type SessionCaller, systemCaller, type TokenCaller } from './caller.ts';
-export { type IssueDeps, type IssuedToken, type IssueTokenInput, issueNodeBearer, issueSession, issueToken } from './issue-token.ts';
+export {
+  ANONYMOUS,
+  type Caller,
+  type NodeCaller,
+  ROLES,
+  type Role,
+  type SessionCaller,
+  systemCaller,
+  type TokenCaller,
+} from './caller.ts';
+export {
+  type IssueDeps,
+  type IssuedToken,
+  type IssueTokenInput,
+  issueNodeBearer,
+  issueSession,
+  issueToken,
+} from './issue-token.ts';
 export { type RevokeDeps, revokeToken, TOKEN_REVOKED } from './revoke-token.ts';
 export { ALL_SCOPES, isScope, SCOPES, type Scope } from './scope.ts';
-export { identityMigrations, tokenById, type TokenPage, tokensPage } from './store.ts';
+export { identityMigrations, type TokenPage, tokenById, tokensPage } from './store.ts';
 export { type Token, type TokenState, tokenState } from './token.ts';
 export { bearerDigest, bearerKind, newBearer } from './token-text.ts';
 export { openTokenVerifier, type TokenVerifier } from './verify-token.ts';

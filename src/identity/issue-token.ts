@@ -44,13 +44,17 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
   const environments = input.environments.flatMap((name, i) => {
     const environment = deps.facility.environments.get(name);
     if (environment === undefined) wrong(`#/environments/${i}`, `no environment ${name}`);
-    else if (project !== undefined && !project.environments.includes(name)) wrong(`#/environments/${i}`, `project ${project.name} is not in ${name}`);
+    else if (project !== undefined && !project.environments.includes(name))
+      wrong(`#/environments/${i}`, `project ${project.name} is not in ${name}`);
     return environment === undefined ? [] : [environment];
   });
   if (input.environments.length === 0) wrong('#/environments', 'at least one environment');
   const enclave = environments[0]?.enclave;
   if (environments.some((e) => e.enclave !== enclave)) {
-    wrong('#/environments', `one token is for one enclave; these span two: ${environments.map((e) => `${e.name} is ${e.enclave}`).join(', ')}`);
+    wrong(
+      '#/environments',
+      `one token is for one enclave; these span two: ${environments.map((e) => `${e.name} is ${e.enclave}`).join(', ')}`,
+    );
   }
   const scopes = input.scopes.flatMap((scope, i): Scope[] => {
     if (isScope(scope)) return [scope];
@@ -59,7 +63,8 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
   });
   if (input.scopes.length === 0) wrong('#/scopes', 'at least one scope');
   const longestHours = Math.min(...environments.map((e) => e.tokens.maxLifetimeHours));
-  if (input.lifetimeSeconds > longestHours * 3600) wrong('#/lifetimeSeconds', `at most ${longestHours} h in ${environments.map((e) => e.name).join(', ')}`);
+  if (input.lifetimeSeconds > longestHours * 3600)
+    wrong('#/lifetimeSeconds', `at most ${longestHours} h in ${environments.map((e) => e.name).join(', ')}`);
   const notBefore = input.notBefore === undefined ? deps.clock.now() : Date.parse(input.notBefore);
   if (Number.isNaN(notBefore)) wrong('#/notBefore', 'an ISO 8601 time');
   if (errors.length > 0) throw new Problem('invalid-request', 'The token cannot be minted as asked.', { errors });
@@ -80,20 +85,38 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
 /** A person's session. Its own sign-in comes with the identity issue; here it is made by `up --dev` and `admin init`. */
 export async function issueSession(
   deps: IssueDeps,
-  person: { readonly subject: string; readonly roles: readonly Role[]; readonly lifetimeSeconds: number; readonly by: string },
+  person: {
+    readonly subject: string;
+    readonly roles: readonly Role[];
+    readonly lifetimeSeconds: number;
+    readonly by: string;
+  },
 ): Promise<IssuedToken> {
   return issuePlain(deps, 'session', person);
 }
 
 /** The bearer with which a data streaming node speaks to the control plane. */
-export async function issueNodeBearer(deps: IssueDeps, node: { readonly name: string; readonly lifetimeSeconds: number; readonly by: string }): Promise<IssuedToken> {
-  return issuePlain(deps, 'node', { subject: node.name, roles: [], lifetimeSeconds: node.lifetimeSeconds, by: node.by });
+export async function issueNodeBearer(
+  deps: IssueDeps,
+  node: { readonly name: string; readonly lifetimeSeconds: number; readonly by: string },
+): Promise<IssuedToken> {
+  return issuePlain(deps, 'node', {
+    subject: node.name,
+    roles: [],
+    lifetimeSeconds: node.lifetimeSeconds,
+    by: node.by,
+  });
 }
 
 function issuePlain(
   deps: IssueDeps,
   kind: 'session' | 'node',
-  bearer: { readonly subject: string; readonly roles: readonly Role[]; readonly lifetimeSeconds: number; readonly by: string },
+  bearer: {
+    readonly subject: string;
+    readonly roles: readonly Role[];
+    readonly lifetimeSeconds: number;
+    readonly by: string;
+  },
 ): Promise<IssuedToken> {
   const now = deps.clock.now();
   return issue(deps, kind, {
@@ -110,9 +133,20 @@ function issuePlain(
   });
 }
 
-async function issue(deps: IssueDeps, kind: BearerKind, fields: Omit<Token, 'id' | 'kind' | 'createdAt' | 'revokedAt' | 'revokedBy'>): Promise<IssuedToken> {
+async function issue(
+  deps: IssueDeps,
+  kind: BearerKind,
+  fields: Omit<Token, 'id' | 'kind' | 'createdAt' | 'revokedAt' | 'revokedBy'>,
+): Promise<IssuedToken> {
   const value = newBearer(kind);
-  const token: Token = { ...fields, id: newId('tok'), kind, createdAt: new Date(deps.clock.now()), revokedAt: null, revokedBy: null };
+  const token: Token = {
+    ...fields,
+    id: newId('tok'),
+    kind,
+    createdAt: new Date(deps.clock.now()),
+    revokedAt: null,
+    revokedBy: null,
+  };
   await insertToken(deps.db, token, bearerDigest(value));
   return { token, value };
 }

@@ -3,7 +3,7 @@
  * the connections it opened are one transaction; a second revocation is a no-op.
  */
 import type { Clock } from '../clock.ts';
-import { type Queries, emit } from '../database/index.ts';
+import { emit, type Queries } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { Caller } from './caller.ts';
 import { revokeTokenRow } from './store.ts';
@@ -20,7 +20,9 @@ export interface RevokeDeps {
 
 export async function revokeToken(deps: RevokeDeps, caller: Caller, id: string): Promise<Token> {
   const revocation = { id, at: new Date(deps.clock.now()), by: caller.id };
-  const token = await revokeTokenRow(deps.db, revocation, (trx) => emit(trx, { topic: TOKEN_REVOKED, key: id, payload: { tokenId: id } }));
+  const token = await revokeTokenRow(deps.db, revocation, (trx) =>
+    emit(trx, { topic: TOKEN_REVOKED, key: id, payload: { tokenId: id } }),
+  );
   if (token === undefined) throw new Problem('not-found', `No token ${id}.`);
   await deps.verifier.refresh();
   return token;

@@ -51,7 +51,10 @@ export const identityMigrations: Record<string, RoomMigration> = {
         .addColumn('expires_at', 'timestamptz', (c) => c.notNull())
         .addColumn('revoked_at', 'timestamptz')
         .addColumn('revoked_by', 'text')
-        .addCheckConstraint('a_token_has_a_project', sql`kind <> 'token' or (project is not null and enclave is not null)`)
+        .addCheckConstraint(
+          'a_token_has_a_project',
+          sql`kind <> 'token' or (project is not null and enclave is not null)`,
+        )
         .execute();
       await db.schema.createIndex('identity_token_project').on('identity_token').columns(['project', 'id']).execute();
       await db.schema
@@ -154,7 +157,10 @@ export async function revokeTokenRow(
       .returningAll()
       .executeTakeFirst();
     if (changed === undefined) return tokenById(trx, revocation.id);
-    await tables(trx).updateTable('identity_epoch').set((e) => ({ value: e('value', '+', 1) })).execute();
+    await tables(trx)
+      .updateTable('identity_epoch')
+      .set((e) => ({ value: e('value', '+', 1) }))
+      .execute();
     const token = tokenFrom(changed);
     await alongside(trx, token);
     return token;

@@ -1,9 +1,10 @@
 /**
  * A bearer as a row: who holds it, what it may do, from when to when. Pure state: active, not yet valid, expired, revoked.
  */
-import type { BearerKind } from './token-text.ts';
+
 import type { Caller, Role } from './caller.ts';
 import type { Scope } from './scope.ts';
+import type { BearerKind } from './token-text.ts';
 
 export interface Token {
   readonly id: string;

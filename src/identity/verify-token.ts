@@ -6,9 +6,9 @@
 import type { Clock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
 import { Problem } from '../problems.ts';
+import type { Caller } from './caller.ts';
 import { readEpoch, tokenByDigest } from './store.ts';
 import { callerOf, type Token, tokenState } from './token.ts';
-import type { Caller } from './caller.ts';
 import { bearerDigest, bearerKind } from './token-text.ts';
 
 const EPOCH_EVERY_MS = 250;
@@ -68,15 +68,19 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
 
   return {
     async verify(text) {
-      if (bearerKind(text) === undefined) throw new Problem('token-malformed', 'This is no bearer of ours: its shape or checksum is wrong.');
+      if (bearerKind(text) === undefined)
+        throw new Problem('token-malformed', 'This is no bearer of ours: its shape or checksum is wrong.');
       if (clock.monotonic() - readAtMs > EPOCH_STALE_MS) {
-        throw new Problem('unavailable', 'Revocations could not be read for a second, so no bearer is believed.', { retryAfterSeconds: 1 });
+        throw new Problem('unavailable', 'Revocations could not be read for a second, so no bearer is believed.', {
+          retryAfterSeconds: 1,
+        });
       }
       const { token, caller } = cache.get(text) ?? (await look(text));
       const state = tokenState(token, clock.now());
       if (state === 'active') return caller;
       if (state === 'revoked') throw new Problem('token-revoked', `Token ${token.id} was revoked.`);
-      if (state === 'expired') throw new Problem('token-expired', `Token ${token.id} expired at ${token.expiresAt.toISOString()}.`);
+      if (state === 'expired')
+        throw new Problem('token-expired', `Token ${token.id} expired at ${token.expiresAt.toISOString()}.`);
       throw new Problem('token-not-yet-valid', `Token ${token.id} is valid from ${token.notBefore.toISOString()}.`);
     },
     refresh,

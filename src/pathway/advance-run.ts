@@ -2,7 +2,7 @@
  * Carries out the moves of one run. Each effect is made under its own key, so a crash after the effect and before its row repeats nothing:
  * the next try finds what was made. architecture.md 1: level-triggered.
  */
-import { cancelJob, jobById, jobEnded, type Job, submitJob } from '../compute/index.ts';
+import { cancelJob, type Job, jobById, jobEnded, submitJob } from '../compute/index.ts';
 import { transaction } from '../database/index.ts';
 import { newId } from '../id.ts';
 import type { Caller } from '../identity/index.ts';
@@ -23,8 +23,15 @@ export async function advanceRun(deps: PathwayDeps, id: string): Promise<boolean
       let moved = false;
       for (const move of nextMoves(run)) {
         if ('state' in move) {
-          await saveRunState(trx, run.id, { state: move.state, reason: move.reason, endedAt: move.kind === 'end' ? new Date(deps.clock.now()) : null });
-          await note(deps, run, { action: `run.${move.kind === 'end' ? 'ended' : 'failing'}`, detail: { state: move.state, reason: move.reason } });
+          await saveRunState(trx, run.id, {
+            state: move.state,
+            reason: move.reason,
+            endedAt: move.kind === 'end' ? new Date(deps.clock.now()) : null,
+          });
+          await note(deps, run, {
+            action: `run.${move.kind === 'end' ? 'ended' : 'failing'}`,
+            detail: { state: move.state, reason: move.reason },
+          });
           moved = true;
           continue;
         }
@@ -61,8 +68,13 @@ async function carryOut(deps: PathwayDeps, run: Run, move: EffectMove): Promise<
   } catch (cause) {
     if (!(cause instanceof Problem)) throw cause;
     // What may pass is tried again on the next look; what will not fails the effect.
-    if (cause.status >= 500 || cause.status === 429) return effect.reason === cause.message ? effect : { ...effect, reason: cause.message };
-    return { ...effect, state: 'failed', reason: [cause.message, ...(cause.extras.errors ?? []).map((e) => e.detail)].join('; ') };
+    if (cause.status >= 500 || cause.status === 429)
+      return effect.reason === cause.message ? effect : { ...effect, reason: cause.message };
+    return {
+      ...effect,
+      state: 'failed',
+      reason: [cause.message, ...(cause.extras.errors ?? []).map((e) => e.detail)].join('; '),
+    };
   }
 }
 
@@ -104,7 +116,18 @@ async function makeJob(deps: PathwayDeps, run: Run, effect: Effect): Promise<Eff
   const job = await submitJob(deps.compute, actingFor(run), {
     target: targetOf(deps, run),
     // The step's words reach the program as argv; the shell only replaces itself with it.
-    spec: { name: `${run.workflow.name}-${effect.name}`, tier, script: '#!/bin/sh\nexec "$@"\n', arguments: [executable, ...step.arguments], variables, nodes, slotsPerNode, timeLimitSeconds, requeue, streams },
+    spec: {
+      name: `${run.workflow.name}-${effect.name}`,
+      tier,
+      script: '#!/bin/sh\nexec "$@"\n',
+      arguments: [executable, ...step.arguments],
+      variables,
+      nodes,
+      slotsPerNode,
+      timeLimitSeconds,
+      requeue,
+      streams,
+    },
     key: effectKey(run, effect),
   });
   await note(deps, run, { action: 'run.job-made', detail: { name: effect.name, job: job.id } });
@@ -118,7 +141,14 @@ async function jobOf(deps: PathwayDeps, effect: Effect): Promise<Job> {
 }
 
 function afterJob(effect: Effect, job: Job): Effect {
-  const state = job.state === 'completed' ? 'succeeded' : jobEnded(job.state) ? 'failed' : job.state === 'running' ? 'ready' : 'made';
+  const state =
+    job.state === 'completed'
+      ? 'succeeded'
+      : jobEnded(job.state)
+        ? 'failed'
+        : job.state === 'running'
+          ? 'ready'
+          : 'made';
   const reason = state === 'failed' ? `job ${job.id} ${job.state}: ${job.reason}` : job.reason;
   return effect.state === state && effect.reason === reason ? effect : { ...effect, state, reason };
 }
@@ -132,7 +162,11 @@ async function release(deps: PathwayDeps, run: Run, effect: Effect): Promise<Eff
 }
 
 /** At least once, like every record of a reconciler: a crash may repeat it. */
-async function note(deps: PathwayDeps, run: Run, event: { readonly action: string; readonly detail: Readonly<Record<string, unknown>> }): Promise<void> {
+async function note(
+  deps: PathwayDeps,
+  run: Run,
+  event: { readonly action: string; readonly detail: Readonly<Record<string, unknown>> },
+): Promise<void> {
   await deps.audit.append({
     at: new Date(deps.clock.now()),
     requestId: newId('req'),

@@ -4,6 +4,7 @@ import type { Run } from './run.ts';
 import { runById, saveRunState } from './store.ts';
 
 export async function cancelRun(deps: PathwayDeps, run: Run, by: string): Promise<Run> {
-  if (run.state === 'running') await saveRunState(deps.db, run.id, { state: 'cancelling', reason: `cancelled by ${by}`, endedAt: null });
+  if (run.state === 'running')
+    await saveRunState(deps.db, run.id, { state: 'cancelling', reason: `cancelled by ${by}`, endedAt: null });
   return (await runById(deps.db, run.id)) ?? run;
 }

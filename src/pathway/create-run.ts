@@ -6,7 +6,7 @@ import { authorize, policyResource, type Target } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import type { PathwayDeps } from './deps.ts';
 import { firstEffects, type Run } from './run.ts';
-import { insertRun, runByKey, runById } from './store.ts';
+import { insertRun, runById, runByKey } from './store.ts';
 import { readWorkflow, type Workflow } from './workflow.ts';
 
 export interface CreateRunInput {
@@ -35,7 +35,8 @@ export async function createRun(deps: PathwayDeps, caller: Caller, input: Create
     effects: firstEffects(workflow),
   };
   const inserted = await transaction(deps.db, (trx) => insertRun(trx, run, input.key));
-  const stored = inserted || input.key === null ? await runById(deps.db, run.id) : await runByKey(deps.db, project.name, input.key);
+  const stored =
+    inserted || input.key === null ? await runById(deps.db, run.id) : await runByKey(deps.db, project.name, input.key);
   if (stored === undefined) throw new Error(`run ${run.id} was not stored`);
   return stored;
 }
@@ -50,7 +51,9 @@ function mayDoWhatItDoes(caller: Caller, target: Target, workflow: Workflow): vo
   for (const [name, stream] of Object.entries(workflow.streams)) {
     if (!target.environment.streamTemplates.includes(stream.template)) {
       const detail = `stream ${name}: ${target.environment.name} allows the templates ${target.environment.streamTemplates.join(', ')}`;
-      throw new Problem('invalid-request', 'The workflow cannot run in this environment.', { errors: [{ pointer: '#/workflow', detail }] });
+      throw new Problem('invalid-request', 'The workflow cannot run in this environment.', {
+        errors: [{ pointer: '#/workflow', detail }],
+      });
     }
   }
 }

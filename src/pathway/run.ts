@@ -30,8 +30,17 @@ export interface Run {
 }
 
 export function firstEffects(workflow: Workflow): readonly Effect[] {
-  const effect = (name: string, kind: Effect['kind']): Effect => ({ name, kind, state: 'waiting', target: null, reason: '' });
-  return [...Object.keys(workflow.streams).map((n) => effect(n, 'stream')), ...Object.keys(workflow.steps).map((n) => effect(n, 'job'))];
+  const effect = (name: string, kind: Effect['kind']): Effect => ({
+    name,
+    kind,
+    state: 'waiting',
+    target: null,
+    reason: '',
+  });
+  return [
+    ...Object.keys(workflow.streams).map((n) => effect(n, 'stream')),
+    ...Object.keys(workflow.steps).map((n) => effect(n, 'job')),
+  ];
 }
 
 /** The key under which an effect is made, in this and every later try. */
@@ -58,11 +67,18 @@ export function nextMoves(run: Run): readonly Move[] {
   const streams = run.effects.filter((e) => e.kind === 'stream');
   const jobs = run.effects.filter((e) => e.kind === 'job');
   const failed = run.effects.find((e) => e.state === 'failed');
-  if (run.state === 'running' && failed !== undefined) return [{ kind: 'fail', state: 'failed', reason: `${failed.kind} ${failed.name}: ${failed.reason}` }];
+  if (run.state === 'running' && failed !== undefined)
+    return [{ kind: 'fail', state: 'failed', reason: `${failed.kind} ${failed.name}: ${failed.reason}` }];
   const succeeded = jobs.every((e) => e.state === 'succeeded');
   if (run.state !== 'running' || succeeded) return unwind(run, { streams, jobs, succeeded });
   return [
-    ...streams.flatMap((effect): Move[] => (effect.state === 'waiting' ? [{ kind: 'make-stream', effect }] : effect.state === 'made' ? [{ kind: 'look-at-stream', effect }] : [])),
+    ...streams.flatMap((effect): Move[] =>
+      effect.state === 'waiting'
+        ? [{ kind: 'make-stream', effect }]
+        : effect.state === 'made'
+          ? [{ kind: 'look-at-stream', effect }]
+          : [],
+    ),
     ...jobs.flatMap((effect): Move[] => {
       if (effect.state === 'made' || effect.state === 'ready') return [{ kind: 'look-at-job', effect }];
       return effect.state === 'waiting' && mayStart(run, effect) ? [{ kind: 'make-job', effect }] : [];
@@ -73,12 +89,19 @@ export function nextMoves(run: Run): readonly Move[] {
 function mayStart(run: Run, effect: Effect): boolean {
   const step = run.workflow.steps[effect.name];
   if (step === undefined) return false;
-  const stateOf = (kind: Effect['kind'], name: string): EffectState | undefined => run.effects.find((e) => e.kind === kind && e.name === name)?.state;
-  return step.after.every((s) => stateOf('job', s) === 'succeeded') && Object.keys(step.streams).every((s) => stateOf('stream', s) === 'ready');
+  const stateOf = (kind: Effect['kind'], name: string): EffectState | undefined =>
+    run.effects.find((e) => e.kind === kind && e.name === name)?.state;
+  return (
+    step.after.every((s) => stateOf('job', s) === 'succeeded') &&
+    Object.keys(step.streams).every((s) => stateOf('stream', s) === 'ready')
+  );
 }
 
 /** Compensation, and the ordinary end: first the jobs are over, then the streams are released, then the run has ended. */
-function unwind(run: Run, facts: { readonly streams: readonly Effect[]; readonly jobs: readonly Effect[]; readonly succeeded: boolean }): readonly Move[] {
+function unwind(
+  run: Run,
+  facts: { readonly streams: readonly Effect[]; readonly jobs: readonly Effect[]; readonly succeeded: boolean },
+): readonly Move[] {
   const live = facts.jobs.filter((e) => (e.state === 'made' || e.state === 'ready') && !jobOver(e));
   if (live.length > 0) return live.map((effect): Move => ({ kind: 'cancel-job', effect }));
   const held = facts.streams.filter((e) => e.target !== null && e.state !== 'released');

@@ -18,7 +18,15 @@ type RunRow = {
   ended_at: Date | null;
 };
 
-type EffectRow = { run: string; place: number; name: string; kind: 'stream' | 'job'; state: EffectState; target: string | null; reason: string };
+type EffectRow = {
+  run: string;
+  place: number;
+  name: string;
+  kind: 'stream' | 'job';
+  state: EffectState;
+  target: string | null;
+  reason: string;
+};
 
 type PathwayTables = { pathway_run: RunRow; pathway_effect: EffectRow };
 
@@ -76,7 +84,16 @@ function runFrom(row: RunRow, effects: readonly EffectRow[]): Run {
 
 async function withEffects(db: Queries, rows: readonly RunRow[]): Promise<readonly Run[]> {
   if (rows.length === 0) return [];
-  const effects = await tables(db).selectFrom('pathway_effect').selectAll().where('run', 'in', rows.map((r) => r.id)).orderBy('place').execute();
+  const effects = await tables(db)
+    .selectFrom('pathway_effect')
+    .selectAll()
+    .where(
+      'run',
+      'in',
+      rows.map((r) => r.id),
+    )
+    .orderBy('place')
+    .execute();
   const byRun = Map.groupBy(effects, (e) => e.run);
   return rows.map((row) => runFrom(row, byRun.get(row.id) ?? []));
 }
@@ -102,7 +119,10 @@ export async function insertRun(trx: TransactionQueries, run: Run, key: string |
     .returning('id')
     .executeTakeFirst();
   if (row === undefined) return false;
-  await tables(trx).insertInto('pathway_effect').values(run.effects.map((e, place) => ({ run: run.id, place, ...e }))).execute();
+  await tables(trx)
+    .insertInto('pathway_effect')
+    .values(run.effects.map((e, place) => ({ run: run.id, place, ...e })))
+    .execute();
   return true;
 }
 
@@ -112,35 +132,85 @@ export async function runById(db: Queries, id: string): Promise<Run | undefined>
 }
 
 export async function runByKey(db: Queries, project: string, key: string): Promise<Run | undefined> {
-  const row = await tables(db).selectFrom('pathway_run').selectAll().where('project', '=', project).where('key', '=', key).executeTakeFirst();
+  const row = await tables(db)
+    .selectFrom('pathway_run')
+    .selectAll()
+    .where('project', '=', project)
+    .where('key', '=', key)
+    .executeTakeFirst();
   return row === undefined ? undefined : (await withEffects(db, [row]))[0];
 }
 
-export async function runsPage(db: Queries, page: { readonly project?: string; readonly before?: string; readonly limit: number }): Promise<readonly Run[]> {
-  let query = tables(db).selectFrom('pathway_run').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc').limit(page.limit);
+export async function runsPage(
+  db: Queries,
+  page: { readonly project?: string; readonly before?: string; readonly limit: number },
+): Promise<readonly Run[]> {
+  let query = tables(db)
+    .selectFrom('pathway_run')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(page.limit);
   if (page.project !== undefined) query = query.where('project', '=', page.project);
   const before = page.before;
   if (before !== undefined) {
-    query = query.where((e) => e(e.refTuple('created_at', 'id'), '<', e.selectFrom('pathway_run as last').select(['last.created_at', 'last.id']).where('last.id', '=', before).$asTuple('created_at', 'id')));
+    query = query.where((e) =>
+      e(
+        e.refTuple('created_at', 'id'),
+        '<',
+        e
+          .selectFrom('pathway_run as last')
+          .select(['last.created_at', 'last.id'])
+          .where('last.id', '=', before)
+          .$asTuple('created_at', 'id'),
+      ),
+    );
   }
   return withEffects(db, await query.execute());
 }
 
 export async function openRunIds(db: Queries): Promise<readonly string[]> {
-  const rows = await tables(db).selectFrom('pathway_run').select('id').where('ended_at', 'is', null).orderBy('id').execute();
+  const rows = await tables(db)
+    .selectFrom('pathway_run')
+    .select('id')
+    .where('ended_at', 'is', null)
+    .orderBy('id')
+    .execute();
   return rows.map((r) => r.id);
 }
 
 /** Locks the run for this transaction; undefined where another executor has it or it is gone. */
 export async function lockRun(trx: TransactionQueries, id: string): Promise<Run | undefined> {
-  const row = await tables(trx).selectFrom('pathway_run').selectAll().where('id', '=', id).where('ended_at', 'is', null).forUpdate().skipLocked().executeTakeFirst();
+  const row = await tables(trx)
+    .selectFrom('pathway_run')
+    .selectAll()
+    .where('id', '=', id)
+    .where('ended_at', 'is', null)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst();
   return row === undefined ? undefined : (await withEffects(trx, [row]))[0];
 }
 
 export async function saveEffect(db: Queries, run: string, effect: Effect): Promise<void> {
-  await tables(db).updateTable('pathway_effect').set({ state: effect.state, target: effect.target, reason: effect.reason }).where('run', '=', run).where('kind', '=', effect.kind).where('name', '=', effect.name).execute();
+  await tables(db)
+    .updateTable('pathway_effect')
+    .set({ state: effect.state, target: effect.target, reason: effect.reason })
+    .where('run', '=', run)
+    .where('kind', '=', effect.kind)
+    .where('name', '=', effect.name)
+    .execute();
 }
 
-export async function saveRunState(db: Queries, id: string, change: { readonly state: RunState; readonly reason: string; readonly endedAt: Date | null }): Promise<void> {
-  await tables(db).updateTable('pathway_run').set({ state: change.state, reason: change.reason, ended_at: change.endedAt }).where('id', '=', id).where('ended_at', 'is', null).execute();
+export async function saveRunState(
+  db: Queries,
+  id: string,
+  change: { readonly state: RunState; readonly reason: string; readonly endedAt: Date | null },
+): Promise<void> {
+  await tables(db)
+    .updateTable('pathway_run')
+    .set({ state: change.state, reason: change.reason, ended_at: change.endedAt })
+    .where('id', '=', id)
+    .where('ended_at', 'is', null)
+    .execute();
 }

@@ -24,8 +24,18 @@ const workflowSchema = z.strictObject({
   kind: z.literal('Workflow'),
   name: nameSchema,
   title: z.string().default(''),
-  parameters: z.record(z.string().regex(/^[a-z][A-Za-z0-9]{0,39}$/, 'camelCase'), z.strictObject({ default: z.string().optional(), description: z.string().default('') })).default({}),
-  streams: z.record(nameSchema, z.strictObject({ template: nameSchema, parameters: z.record(z.string(), z.unknown()).default({}) })).default({}),
+  parameters: z
+    .record(
+      z.string().regex(/^[a-z][A-Za-z0-9]{0,39}$/, 'camelCase'),
+      z.strictObject({ default: z.string().optional(), description: z.string().default('') }),
+    )
+    .default({}),
+  streams: z
+    .record(
+      nameSchema,
+      z.strictObject({ template: nameSchema, parameters: z.record(z.string(), z.unknown()).default({}) }),
+    )
+    .default({}),
   steps: z.record(nameSchema, stepSchema).refine((s) => Object.keys(s).length > 0, 'at least one step'),
 });
 
@@ -39,7 +49,10 @@ export function readWorkflow(text: string, given: Readonly<Record<string, string
     workflow = parseYaml('workflow', text, workflowSchema);
   } catch (error) {
     if (!(error instanceof YamlError)) throw error;
-    const errors = error.faults.map((f) => ({ pointer: '#/workflow', detail: `line ${f.line}, column ${f.column}: ${f.detail}` }));
+    const errors = error.faults.map((f) => ({
+      pointer: '#/workflow',
+      detail: `line ${f.line}, column ${f.column}: ${f.detail}`,
+    }));
     throw new Problem('invalid-request', 'The workflow cannot be read.', { errors });
   }
   const errors = [...parameterFaults(workflow, given), ...referenceFaults(workflow)];
@@ -50,36 +63,54 @@ export function readWorkflow(text: string, given: Readonly<Record<string, string
 function parameterFaults(workflow: Workflow, given: Readonly<Record<string, string>>): FieldError[] {
   const errors: FieldError[] = [];
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(workflow.parameters, name)) errors.push({ pointer: `#/parameters/${name}`, detail: `the workflow declares ${Object.keys(workflow.parameters).join(', ') || 'no parameters'}` });
+    if (!Object.hasOwn(workflow.parameters, name))
+      errors.push({
+        pointer: `#/parameters/${name}`,
+        detail: `the workflow declares ${Object.keys(workflow.parameters).join(', ') || 'no parameters'}`,
+      });
   }
   for (const [name, parameter] of Object.entries(workflow.parameters)) {
-    if (given[name] === undefined && parameter.default === undefined) errors.push({ pointer: `#/parameters/${name}`, detail: `is needed: ${parameter.description || 'the workflow gives no default'}` });
+    if (given[name] === undefined && parameter.default === undefined)
+      errors.push({
+        pointer: `#/parameters/${name}`,
+        detail: `is needed: ${parameter.description || 'the workflow gives no default'}`,
+      });
   }
   return errors;
 }
 
 function referenceFaults(workflow: Workflow): FieldError[] {
   const errors: FieldError[] = [];
-  const fault = (step: string, detail: string): void => void errors.push({ pointer: '#/workflow', detail: `step ${step}: ${detail}` });
+  const fault = (step: string, detail: string): void =>
+    void errors.push({ pointer: '#/workflow', detail: `step ${step}: ${detail}` });
   for (const [name, step] of Object.entries(workflow.steps)) {
-    for (const stream of Object.keys(step.streams)) if (!Object.hasOwn(workflow.streams, stream)) fault(name, `no stream ${stream}`);
-    for (const before of step.after) if (!Object.hasOwn(workflow.steps, before)) fault(name, `after ${before}, which is no step`);
+    for (const stream of Object.keys(step.streams))
+      if (!Object.hasOwn(workflow.streams, stream)) fault(name, `no stream ${stream}`);
+    for (const before of step.after)
+      if (!Object.hasOwn(workflow.steps, before)) fault(name, `after ${before}, which is no step`);
     for (const text of textsOf(step)) {
-      for (const [, parameter = ''] of text.matchAll(REFERENCE)) if (!Object.hasOwn(workflow.parameters, parameter)) fault(name, `no parameter ${parameter}`);
+      for (const [, parameter = ''] of text.matchAll(REFERENCE))
+        if (!Object.hasOwn(workflow.parameters, parameter)) fault(name, `no parameter ${parameter}`);
     }
   }
   const circle = findCircle(workflow);
-  if (circle !== undefined) errors.push({ pointer: '#/workflow', detail: `steps wait for each other: ${circle.join(' -> ')}` });
+  if (circle !== undefined)
+    errors.push({ pointer: '#/workflow', detail: `steps wait for each other: ${circle.join(' -> ')}` });
   return errors;
 }
 
 /** `${parameters.name}`; nothing else is substituted, and never inside a shell. */
 const REFERENCE = /\$\{parameters\.([A-Za-z0-9]+)\}/g;
 
-const textsOf = (step: WorkflowStep): readonly string[] => [step.executable, ...step.arguments, ...Object.values(step.variables)];
+const textsOf = (step: WorkflowStep): readonly string[] => [
+  step.executable,
+  ...step.arguments,
+  ...Object.values(step.variables),
+];
 
 function filledIn(workflow: Workflow, given: Readonly<Record<string, string>>): Workflow {
-  const fill = (text: string): string => text.replaceAll(REFERENCE, (_, name: string) => given[name] ?? workflow.parameters[name]?.default ?? '');
+  const fill = (text: string): string =>
+    text.replaceAll(REFERENCE, (_, name: string) => given[name] ?? workflow.parameters[name]?.default ?? '');
   const steps = Object.entries(workflow.steps).map(([name, step]): [string, WorkflowStep] => [
     name,
     {

@@ -22,5 +22,7 @@ export function authorize(question: PolicyQuestion): void {
   if (foreign && question.resource.environment !== undefined) {
     throw new Problem('not-found', 'No such thing, or none that you may see.', { cause: decision.rules });
   }
-  throw new Problem('refused', `${question.action} is refused: ${decision.rules.map((r) => r.detail).join('; ')}.`, { rules: decision.rules });
+  throw new Problem('refused', `${question.action} is refused: ${decision.rules.map((r) => r.detail).join('; ')}.`, {
+    rules: decision.rules,
+  });
 }

@@ -68,14 +68,24 @@ export const RULES: readonly Rule[] = [
   {
     name: 'token-holds-scope',
     objection: ({ caller, action }) => {
-      if (caller.kind !== 'token' || isRoleAction(action) || action === 'self:read' || action === 'self:revoke' || action === 'node:sync') return undefined;
-      return caller.scopes.includes(action) ? undefined : `mint a token that holds the scope ${action}; this one holds ${caller.scopes.join(' ')}`;
+      if (
+        caller.kind !== 'token' ||
+        isRoleAction(action) ||
+        action === 'self:read' ||
+        action === 'self:revoke' ||
+        action === 'node:sync'
+      )
+        return undefined;
+      return caller.scopes.includes(action)
+        ? undefined
+        : `mint a token that holds the scope ${action}; this one holds ${caller.scopes.join(' ')}`;
     },
   },
   {
     name: 'session-sees-project',
     objection: ({ caller, action, resource }) => {
-      if (caller.kind !== 'session' || isRoleAction(action) || action === 'self:read' || action === 'self:revoke') return undefined;
+      if (caller.kind !== 'session' || isRoleAction(action) || action === 'self:read' || action === 'self:revoke')
+        return undefined;
       const administrator = caller.roles.includes('administrator');
       if (administrator) return undefined;
       const reads = action.endsWith(':read') && caller.roles.some((r) => READERS.includes(r));
@@ -86,21 +96,28 @@ export const RULES: readonly Rule[] = [
   {
     name: 'token-covers-project',
     objection: ({ caller, resource }) => {
-      if (caller.kind !== 'token' || resource.project === undefined || resource.project === caller.project) return undefined;
+      if (caller.kind !== 'token' || resource.project === undefined || resource.project === caller.project)
+        return undefined;
       return `the token is for project ${caller.project}`;
     },
   },
   {
     name: 'token-covers-enclave',
     objection: ({ caller, resource }) => {
-      if (caller.kind !== 'token' || resource.enclave === undefined || resource.enclave === caller.enclave) return undefined;
+      if (caller.kind !== 'token' || resource.enclave === undefined || resource.enclave === caller.enclave)
+        return undefined;
       return `the token is for the ${caller.enclave} enclave; ${resource.environment ?? 'this'} is in the ${resource.enclave} one`;
     },
   },
   {
     name: 'token-covers-environment',
     objection: ({ caller, resource }) => {
-      if (caller.kind !== 'token' || resource.environment === undefined || caller.environments.includes(resource.environment)) return undefined;
+      if (
+        caller.kind !== 'token' ||
+        resource.environment === undefined ||
+        caller.environments.includes(resource.environment)
+      )
+        return undefined;
       return `mint a token for ${resource.environment}; this one is for ${caller.environments.join(', ')}`;
     },
   },

@@ -27,16 +27,19 @@ export function resolveTarget(facility: Facility, caller: Caller, input: TargetI
   const environment = environmentName === undefined ? undefined : facility.environments.get(environmentName);
   if (projectName === undefined) errors.push({ pointer: '#/project', detail: 'name the project' });
   // A token learns nothing about projects that are not its own, not even whether they exist.
-  else if (project === undefined && own === undefined) errors.push({ pointer: '#/project', detail: `no project ${projectName}` });
+  else if (project === undefined && own === undefined)
+    errors.push({ pointer: '#/project', detail: `no project ${projectName}` });
   if (environmentName === undefined) {
     const choice = own === undefined ? [...facility.environments.keys()] : own.environments;
     errors.push({ pointer: '#/environment', detail: `name the environment: one of ${choice.join(', ')}` });
-  } else if (environment === undefined) errors.push({ pointer: '#/environment', detail: `no environment ${environmentName}` });
+  } else if (environment === undefined)
+    errors.push({ pointer: '#/environment', detail: `no environment ${environmentName}` });
   else if (project !== undefined && !project.environments.includes(environment.name)) {
     errors.push({ pointer: '#/environment', detail: `project ${project.name} is not in ${environment.name}` });
   }
   if (errors.length > 0) throw new Problem('invalid-request', 'It is not clear where this shall happen.', { errors });
-  if (project === undefined || environment === undefined) throw new Problem('not-found', `No project ${projectName ?? ''}, or none that you may see.`);
+  if (project === undefined || environment === undefined)
+    throw new Problem('not-found', `No project ${projectName ?? ''}, or none that you may see.`);
   return { project, environment };
 }
 
@@ -45,7 +48,10 @@ export function policyResource(target: Target): PolicyResource {
 }
 
 /** The same for a thing that exists and knows its names. */
-export function resourceOf(facility: Facility, thing: { readonly project: string; readonly environment: string }): PolicyResource {
+export function resourceOf(
+  facility: Facility,
+  thing: { readonly project: string; readonly environment: string },
+): PolicyResource {
   const enclave = facility.environments.get(thing.environment)?.enclave;
   return { project: thing.project, environment: thing.environment, ...(enclave === undefined ? {} : { enclave }) };
 }

@@ -37,12 +37,22 @@ export async function checkAttachments(deps: StreamingDeps, job: Omit<JobFacts, 
   for (const [i, attachment] of job.streams.entries()) {
     const stream = await streamById(deps.db, attachment.stream);
     const pointer = `#/streams/${i}/stream`;
-    if (stream === undefined || stream.project !== job.project) errors.push({ pointer, detail: `no stream ${attachment.stream}` });
-    else if (stream.environment !== job.environment) errors.push({ pointer, detail: `stream ${stream.id} is in ${stream.environment}, the job in ${job.environment}` });
+    if (stream === undefined || stream.project !== job.project)
+      errors.push({ pointer, detail: `no stream ${attachment.stream}` });
+    else if (stream.environment !== job.environment)
+      errors.push({
+        pointer,
+        detail: `stream ${stream.id} is in ${stream.environment}, the job in ${job.environment}`,
+      });
     else if (stream.releaseRequestedAt !== null) errors.push({ pointer, detail: `stream ${stream.id} is released` });
-    else if (stream.lease.admission === 'address') errors.push({ pointer, detail: `stream ${stream.id} admits by address; a job needs one that admits by credential` });
+    else if (stream.lease.admission === 'address')
+      errors.push({
+        pointer,
+        detail: `stream ${stream.id} admits by address; a job needs one that admits by credential`,
+      });
   }
-  if (errors.length > 0) throw new Problem('invalid-request', 'The job cannot be attached to these streams.', { errors });
+  if (errors.length > 0)
+    throw new Problem('invalid-request', 'The job cannot be attached to these streams.', { errors });
 }
 
 export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<readonly ClaimTicket[]> {
@@ -55,7 +65,8 @@ export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<
       const stream = await streamById(trx, attachment.stream);
       if (stream === undefined) continue; // checked before; a stream row is never deleted
       const url = (await nodeRow(trx, stream.node))?.claim_url;
-      if (url === null || url === undefined) throw new Problem('unavailable', `Node ${stream.node} has not linked yet.`, { retryAfterSeconds: 1 });
+      if (url === null || url === undefined)
+        throw new Problem('unavailable', `Node ${stream.node} has not linked yet.`, { retryAfterSeconds: 1 });
       const secret = randomText(52);
       claims.push(claimOf(job, { stream, attachment, secret }));
       tickets.push({ stream: attachment.name, url, secret });
@@ -69,7 +80,10 @@ export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<
   return tickets;
 }
 
-function claimOf(job: JobFacts, facts: { readonly stream: Stream; readonly attachment: StreamAttachment; readonly secret: string }): Claim {
+function claimOf(
+  job: JobFacts,
+  facts: { readonly stream: Stream; readonly attachment: StreamAttachment; readonly secret: string },
+): Claim {
   return {
     id: newId('clm'),
     stream: facts.stream.id,

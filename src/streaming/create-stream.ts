@@ -27,7 +27,10 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
   const { project, environment } = input.target;
   const template = templateFor(deps, input);
   const checked = checkParameters(template, input.parameters);
-  if ('errors' in checked) throw new Problem('parameter-out-of-bounds', `Template ${template.name} does not allow these parameters.`, { errors: checked.errors });
+  if ('errors' in checked)
+    throw new Problem('parameter-out-of-bounds', `Template ${template.name} does not allow these parameters.`, {
+      errors: checked.errors,
+    });
   const made = await transaction(deps.db, async (trx) => {
     if (input.key !== null) {
       const earlier = await streamByKey(trx, project.name, input.key);
@@ -36,7 +39,11 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
     await lockNodes(trx);
     const live = await liveStreams(trx);
     const own = live.filter((s) => s.project === project.name).length;
-    if (own >= project.limits.streams) throw new Problem('limit-reached', `Project ${project.name} has ${own} streams, its limit is ${project.limits.streams}.`);
+    if (own >= project.limits.streams)
+      throw new Problem(
+        'limit-reached',
+        `Project ${project.name} has ${own} streams, its limit is ${project.limits.streams}.`,
+      );
     const seen = new Map((await nodeRows(trx)).map((r) => [r.name, r.last_seen_at]));
     const now = deps.clock.now();
     const loads = deps.facility.streamingNodes.map((node): NodeLoad => {
@@ -50,9 +57,20 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
       };
     });
     const placement = placeStream(loads, checked.parameters.bufferBytes);
-    if ('why' in placement) throw new Problem('no-capacity', `No data streaming node can take it: ${placement.why}.`, { retryAfterSeconds: 2 });
-    const stream = newStream(input, { template, parameters: checked.parameters, node: placement.node, by: caller.id, environment: environment.name, nowMs: now });
-    if (!(await insertStream(trx, stream, input.key))) throw new Problem('idempotency-in-progress', 'This stream is being made.', { retryAfterSeconds: 1 });
+    if ('why' in placement)
+      throw new Problem('no-capacity', `No data streaming node can take it: ${placement.why}.`, {
+        retryAfterSeconds: 2,
+      });
+    const stream = newStream(input, {
+      template,
+      parameters: checked.parameters,
+      node: placement.node,
+      by: caller.id,
+      environment: environment.name,
+      nowMs: now,
+    });
+    if (!(await insertStream(trx, stream, input.key)))
+      throw new Problem('idempotency-in-progress', 'This stream is being made.', { retryAfterSeconds: 1 });
     await moveVersion(trx, stream.node);
     return stream;
   });
@@ -65,7 +83,9 @@ function templateFor(deps: StreamingDeps, input: CreateStreamInput): Template {
   const template = deps.templates.get(input.template);
   if (template !== undefined && environment.streamTemplates.includes(template.name)) return template;
   const detail = `${environment.name} allows the templates ${environment.streamTemplates.join(', ')}`;
-  throw new Problem('invalid-request', `No template ${input.template} in ${environment.name}.`, { errors: [{ pointer: '#/template', detail }] });
+  throw new Problem('invalid-request', `No template ${input.template} in ${environment.name}.`, {
+    errors: [{ pointer: '#/template', detail }],
+  });
 }
 
 interface StreamFacts {
@@ -86,7 +106,12 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
     environment: facts.environment,
     name: input.name,
     template: template.name,
-    parameters: { lifetimeSeconds, bufferBytes, externalAddresses, ...(consumerListens.length > 0 ? { consumerListens } : {}) },
+    parameters: {
+      lifetimeSeconds,
+      bufferBytes,
+      externalAddresses,
+      ...(consumerListens.length > 0 ? { consumerListens } : {}),
+    },
     lease: {
       engine: template.engine,
       admission: template.admission,

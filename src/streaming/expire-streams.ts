@@ -5,7 +5,9 @@ import { liveStreams } from './store.ts';
 
 export async function expireStreams(deps: StreamingDeps): Promise<readonly string[]> {
   const now = deps.clock.now();
-  const over = (await liveStreams(deps.db)).filter((s) => s.releaseRequestedAt === null && s.expiresAt.getTime() <= now);
+  const over = (await liveStreams(deps.db)).filter(
+    (s) => s.releaseRequestedAt === null && s.expiresAt.getTime() <= now,
+  );
   for (const stream of over) await releaseStream(deps, stream.id, 'its lifetime is over');
   return over.map((s) => s.id);
 }

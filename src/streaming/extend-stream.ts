@@ -10,10 +10,13 @@ export async function extendStream(deps: StreamingDeps, id: string, lifetimeSeco
   const extended = await transaction(deps.db, async (trx) => {
     const stream = await streamById(trx, id);
     if (stream === undefined) throw new Problem('not-found', `No stream ${id}.`);
-    if (stream.releaseRequestedAt !== null) throw new Problem('conflict', `Stream ${id} is released: ${stream.releaseReason}.`);
+    if (stream.releaseRequestedAt !== null)
+      throw new Problem('conflict', `Stream ${id} is released: ${stream.releaseReason}.`);
     const max = deps.templates.get(stream.template)?.parameters.lifetimeSeconds.max ?? 0;
     if (lifetimeSeconds > max) {
-      throw new Problem('parameter-out-of-bounds', `Template ${stream.template} allows at most ${max} s.`, { errors: [{ pointer: '#/lifetimeSeconds', detail: `at most ${max}` }] });
+      throw new Problem('parameter-out-of-bounds', `Template ${stream.template} allows at most ${max} s.`, {
+        errors: [{ pointer: '#/lifetimeSeconds', detail: `at most ${max}` }],
+      });
     }
     const expiresAt = new Date(Math.max(stream.expiresAt.getTime(), deps.clock.now() + lifetimeSeconds * 1000));
     await setExpiry(trx, id, expiresAt);

@@ -1,5 +1,11 @@
 /** The door of the room `streaming`: memory to memory, control side. */
-export { checkAttachments, type ClaimTicket, claimStreams, releaseClaims, type StreamAttachment } from './claim-streams.ts';
+export {
+  type ClaimTicket,
+  checkAttachments,
+  claimStreams,
+  releaseClaims,
+  type StreamAttachment,
+} from './claim-streams.ts';
 export { type CreateStreamInput, createStream } from './create-stream.ts';
 export type { StreamingDeps } from './deps.ts';
 export { expireStreams } from './expire-streams.ts';

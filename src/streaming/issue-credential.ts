@@ -31,20 +31,31 @@ export interface CredentialInput {
 }
 
 /** Throws `not-found`, `conflict` while the stream is not ready, `parameter-out-of-bounds`. */
-export async function issueCredential(deps: StreamingDeps, caller: Caller, input: CredentialInput): Promise<IssuedCredential> {
+export async function issueCredential(
+  deps: StreamingDeps,
+  caller: Caller,
+  input: CredentialInput,
+): Promise<IssuedCredential> {
   const password = randomText(PASSWORD_CHARACTERS);
   const { credential, stream, version } = await transaction(deps.db, async (trx) => {
     const stream = await streamById(trx, input.stream);
     if (stream === undefined) throw new Problem('not-found', `No stream ${input.stream}.`);
-    if (stream.releaseRequestedAt !== null) throw new Problem('conflict', `Stream ${stream.id} is released: ${stream.releaseReason}.`);
-    if (stream.observed?.state !== 'ready') throw new Problem('conflict', `Stream ${stream.id} is not ready yet.`, { retryAfterSeconds: 1 });
+    if (stream.releaseRequestedAt !== null)
+      throw new Problem('conflict', `Stream ${stream.id} is released: ${stream.releaseReason}.`);
+    if (stream.observed?.state !== 'ready')
+      throw new Problem('conflict', `Stream ${stream.id} is not ready yet.`, { retryAfterSeconds: 1 });
     if (stream.lease.admission === 'address') {
-      throw new Problem('conflict', `Stream ${stream.id} admits by address: connect without user name and password from a listed address.`);
+      throw new Problem(
+        'conflict',
+        `Stream ${stream.id} admits by address: connect without user name and password from a listed address.`,
+      );
     }
     const longest = stream.lease.credentialLifetimeSeconds;
     const seconds = input.lifetimeSeconds ?? longest;
     if (seconds > longest) {
-      throw new Problem('parameter-out-of-bounds', `At most ${longest} s.`, { errors: [{ pointer: '#/lifetimeSeconds', detail: `at most ${longest}` }] });
+      throw new Problem('parameter-out-of-bounds', `At most ${longest} s.`, {
+        errors: [{ pointer: '#/lifetimeSeconds', detail: `at most ${longest}` }],
+      });
     }
     const id = newId('crd');
     const credential: Credential = {
@@ -61,10 +72,20 @@ export async function issueCredential(deps: StreamingDeps, caller: Caller, input
     return { credential, stream, version: await moveVersion(trx, stream.node) };
   });
   deps.waiters.wake(stream.node);
-  return { credential, stream, password, endpoint: stream.observed?.endpoints[input.role] ?? '', active: await applied(deps, stream.node, { version, signal: input.signal }) };
+  return {
+    credential,
+    stream,
+    password,
+    endpoint: stream.observed?.endpoints[input.role] ?? '',
+    active: await applied(deps, stream.node, { version, signal: input.signal }),
+  };
 }
 
-async function applied(deps: StreamingDeps, node: string, want: { readonly version: number; readonly signal: AbortSignal }): Promise<boolean> {
+async function applied(
+  deps: StreamingDeps,
+  node: string,
+  want: { readonly version: number; readonly signal: AbortSignal },
+): Promise<boolean> {
   const until = deps.clock.monotonic() + APPLIED_WITHIN_MS;
   for (;;) {
     const row = await nodeRow(deps.db, node);

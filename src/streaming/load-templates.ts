@@ -9,7 +9,8 @@ export function loadTemplates(facility: Facility): ReadonlyMap<string, Template>
   for (const file of yamlFilesIn(join(facility.directory, 'stream-templates'))) {
     try {
       const template = readYaml(file, templateSchema);
-      if (basename(file, '.yaml') !== template.name) faults.push({ file, line: 1, column: 1, detail: `the file's name must be ${template.name}.yaml` });
+      if (basename(file, '.yaml') !== template.name)
+        faults.push({ file, line: 1, column: 1, detail: `the file's name must be ${template.name}.yaml` });
       templates.set(template.name, template);
     } catch (error) {
       if (!(error instanceof YamlError)) throw error;
@@ -20,9 +21,15 @@ export function loadTemplates(facility: Facility): ReadonlyMap<string, Template>
     const file = join(facility.directory, 'environments', `${environment.name}.yaml`);
     for (const name of environment.streamTemplates) {
       const template = templates.get(name);
-      if (template === undefined) faults.push({ file, line: 1, column: 1, detail: `stream template ${name} is not in stream-templates/` });
+      if (template === undefined)
+        faults.push({ file, line: 1, column: 1, detail: `stream template ${name} is not in stream-templates/` });
       else if (template.admission === 'address' && environment.enclave !== 'open') {
-        faults.push({ file, line: 1, column: 1, detail: `stream template ${name} admits by address alone: open enclave only` });
+        faults.push({
+          file,
+          line: 1,
+          column: 1,
+          detail: `stream template ${name} admits by address alone: open enclave only`,
+        });
       }
     }
   }

@@ -20,7 +20,8 @@ export function placeStream(loads: readonly NodeLoad[], bufferBytes: number): Pl
   for (const load of loads) {
     const left = load.node.capacity.bufferBytes - load.bufferBytes;
     if (!load.linked) refusals.push(`${load.node.name} is not linked`);
-    else if (load.streams >= load.node.capacity.streams) refusals.push(`${load.node.name} carries its ${load.node.capacity.streams} streams`);
+    else if (load.streams >= load.node.capacity.streams)
+      refusals.push(`${load.node.name} carries its ${load.node.capacity.streams} streams`);
     else if (left < bufferBytes) refusals.push(`${load.node.name} has ${left} buffer bytes left`);
     else if (best === undefined || left > best.left) best = { name: load.node.name, left };
   }

@@ -94,8 +94,12 @@ export const streamingMigrations: Record<string, RoomMigration> = {
           .addColumn('digest', 'text', (c) => c.notNull())
           .addColumn('expires_at', 'timestamptz', (c) => c.notNull())
           .addColumn('revoked_at', 'timestamptz');
-      await secret('streaming_credential').addColumn('username', 'text', (c) => c.notNull().unique()).execute();
-      await secret('streaming_claim').addColumn('job', 'text', (c) => c.notNull()).execute();
+      await secret('streaming_credential')
+        .addColumn('username', 'text', (c) => c.notNull().unique())
+        .execute();
+      await secret('streaming_claim')
+        .addColumn('job', 'text', (c) => c.notNull())
+        .execute();
       for (const table of ['streaming_credential', 'streaming_claim']) {
         await db.schema.createIndex(`${table}_stream`).on(table).column('stream').execute();
         await db.schema.createIndex(`${table}_issued`).on(table).column('issued_to').execute();
@@ -131,12 +135,21 @@ function streamFrom(row: StreamRow): Stream {
 export async function registerNodes(db: Queries, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   const rows = names.map((name) => ({ name, version: 1, applied_version: 0, claim_url: null, last_seen_at: null }));
-  await tables(db).insertInto('streaming_node').values(rows).onConflict((c) => c.column('name').doNothing()).execute();
+  await tables(db)
+    .insertInto('streaming_node')
+    .values(rows)
+    .onConflict((c) => c.column('name').doNothing())
+    .execute();
 }
 
 /** What the node must hold has changed; call it in the transaction of the change. Resolves to the new version. */
 export async function moveVersion(trx: Queries, node: string): Promise<number> {
-  const row = await tables(trx).updateTable('streaming_node').set((e) => ({ version: e('version', '+', 1) })).where('name', '=', node).returning('version').executeTakeFirstOrThrow();
+  const row = await tables(trx)
+    .updateTable('streaming_node')
+    .set((e) => ({ version: e('version', '+', 1) }))
+    .where('name', '=', node)
+    .returning('version')
+    .executeTakeFirstOrThrow();
   return row.version;
 }
 
@@ -153,7 +166,10 @@ export async function lockNodes(trx: Queries): Promise<void> {
   await tables(trx).selectFrom('streaming_node').select('name').orderBy('name').forUpdate().execute();
 }
 
-export async function nodeSeen(db: Queries, node: { readonly name: string; readonly at: Date; readonly appliedVersion: number; readonly claimUrl: string }): Promise<void> {
+export async function nodeSeen(
+  db: Queries,
+  node: { readonly name: string; readonly at: Date; readonly appliedVersion: number; readonly claimUrl: string },
+): Promise<void> {
   await tables(db)
     .updateTable('streaming_node')
     .set({ last_seen_at: node.at, applied_version: node.appliedVersion, claim_url: node.claimUrl })
@@ -196,7 +212,12 @@ export async function streamById(db: Queries, id: string): Promise<Stream | unde
 }
 
 export async function streamByKey(db: Queries, project: string, key: string): Promise<Stream | undefined> {
-  const row = await tables(db).selectFrom('streaming_stream').selectAll().where('project', '=', project).where('key', '=', key).executeTakeFirst();
+  const row = await tables(db)
+    .selectFrom('streaming_stream')
+    .selectAll()
+    .where('project', '=', project)
+    .where('key', '=', key)
+    .executeTakeFirst();
   return row === undefined ? undefined : streamFrom(row);
 }
 
@@ -209,12 +230,27 @@ export interface StreamPage {
 
 /** Newest first. `before` is the last id of the page before. */
 export async function streamsPage(db: Queries, page: StreamPage): Promise<readonly Stream[]> {
-  let query = tables(db).selectFrom('streaming_stream').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc').limit(page.limit);
+  let query = tables(db)
+    .selectFrom('streaming_stream')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(page.limit);
   if (page.project !== undefined) query = query.where('project', '=', page.project);
   if (!page.released) query = query.where('released_at', 'is', null);
   const before = page.before;
   if (before !== undefined) {
-    query = query.where((e) => e(e.refTuple('created_at', 'id'), '<', e.selectFrom('streaming_stream as last').select(['last.created_at', 'last.id']).where('last.id', '=', before).$asTuple('created_at', 'id')));
+    query = query.where((e) =>
+      e(
+        e.refTuple('created_at', 'id'),
+        '<',
+        e
+          .selectFrom('streaming_stream as last')
+          .select(['last.created_at', 'last.id'])
+          .where('last.id', '=', before)
+          .$asTuple('created_at', 'id'),
+      ),
+    );
   }
   return (await query.execute()).map(streamFrom);
 }
@@ -231,7 +267,11 @@ export async function setExpiry(trx: Queries, id: string, expiresAt: Date): Prom
 }
 
 /** False where release was asked for already. */
-export async function requestRelease(trx: Queries, id: string, release: { readonly at: Date; readonly reason: string }): Promise<boolean> {
+export async function requestRelease(
+  trx: Queries,
+  id: string,
+  release: { readonly at: Date; readonly reason: string },
+): Promise<boolean> {
   const row = await tables(trx)
     .updateTable('streaming_stream')
     .set({ release_requested_at: release.at, release_reason: release.reason })
@@ -243,19 +283,38 @@ export async function requestRelease(trx: Queries, id: string, release: { readon
 }
 
 export async function saveObservation(db: Queries, observed: Observed, at: Date): Promise<void> {
-  await tables(db).updateTable('streaming_stream').set({ observed: JSON.stringify(observed), observed_at: at }).where('id', '=', observed.stream).execute();
+  await tables(db)
+    .updateTable('streaming_stream')
+    .set({ observed: JSON.stringify(observed), observed_at: at })
+    .where('id', '=', observed.stream)
+    .execute();
 }
 
 export async function markReleased(db: Queries, ids: readonly string[], at: Date): Promise<readonly string[]> {
   if (ids.length === 0) return [];
-  const rows = await tables(db).updateTable('streaming_stream').set({ released_at: at }).where('id', 'in', ids).where('released_at', 'is', null).returning('id').execute();
+  const rows = await tables(db)
+    .updateTable('streaming_stream')
+    .set({ released_at: at })
+    .where('id', 'in', ids)
+    .where('released_at', 'is', null)
+    .returning('id')
+    .execute();
   return rows.map((r) => r.id);
 }
 
 export async function insertCredential(trx: Queries, c: Credential): Promise<void> {
   await tables(trx)
     .insertInto('streaming_credential')
-    .values({ id: c.id, stream: c.stream, role: c.role, username: c.username, digest: c.passwordDigest, issued_to: c.issuedTo, expires_at: c.expiresAt, revoked_at: null })
+    .values({
+      id: c.id,
+      stream: c.stream,
+      role: c.role,
+      username: c.username,
+      digest: c.passwordDigest,
+      issued_to: c.issuedTo,
+      expires_at: c.expiresAt,
+      revoked_at: null,
+    })
     .execute();
 }
 
@@ -265,26 +324,89 @@ export async function replaceClaims(trx: Queries, job: string, claims: readonly 
   if (claims.length === 0) return;
   await tables(trx)
     .insertInto('streaming_claim')
-    .values(claims.map((c) => ({ id: c.id, stream: c.stream, role: c.role, job: c.job, digest: c.secretDigest, issued_to: c.issuedTo, expires_at: c.expiresAt, revoked_at: null })))
+    .values(
+      claims.map((c) => ({
+        id: c.id,
+        stream: c.stream,
+        role: c.role,
+        job: c.job,
+        digest: c.secretDigest,
+        issued_to: c.issuedTo,
+        expires_at: c.expiresAt,
+        revoked_at: null,
+      })),
+    )
     .execute();
 }
 
-export async function secretsOf(db: Queries, streams: readonly string[], now: Date): Promise<{ readonly credentials: readonly Credential[]; readonly claims: readonly Claim[] }> {
+export async function secretsOf(
+  db: Queries,
+  streams: readonly string[],
+  now: Date,
+): Promise<{ readonly credentials: readonly Credential[]; readonly claims: readonly Claim[] }> {
   if (streams.length === 0) return { credentials: [], claims: [] };
-  const credentials = await tables(db).selectFrom('streaming_credential').selectAll().where('stream', 'in', streams).where('revoked_at', 'is', null).where('expires_at', '>', now).execute();
-  const claims = await tables(db).selectFrom('streaming_claim').selectAll().where('stream', 'in', streams).where('revoked_at', 'is', null).where('expires_at', '>', now).execute();
+  const credentials = await tables(db)
+    .selectFrom('streaming_credential')
+    .selectAll()
+    .where('stream', 'in', streams)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .execute();
+  const claims = await tables(db)
+    .selectFrom('streaming_claim')
+    .selectAll()
+    .where('stream', 'in', streams)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .execute();
   return {
-    credentials: credentials.map((r) => ({ id: r.id, stream: r.stream, role: r.role, username: r.username, passwordDigest: r.digest, issuedTo: r.issued_to, expiresAt: r.expires_at, revokedAt: r.revoked_at })),
-    claims: claims.map((r) => ({ id: r.id, stream: r.stream, role: r.role, job: r.job, secretDigest: r.digest, issuedTo: r.issued_to, expiresAt: r.expires_at, revokedAt: r.revoked_at })),
+    credentials: credentials.map((r) => ({
+      id: r.id,
+      stream: r.stream,
+      role: r.role,
+      username: r.username,
+      passwordDigest: r.digest,
+      issuedTo: r.issued_to,
+      expiresAt: r.expires_at,
+      revokedAt: r.revoked_at,
+    })),
+    claims: claims.map((r) => ({
+      id: r.id,
+      stream: r.stream,
+      role: r.role,
+      job: r.job,
+      secretDigest: r.digest,
+      issuedTo: r.issued_to,
+      expiresAt: r.expires_at,
+      revokedAt: r.revoked_at,
+    })),
   };
 }
 
 /** Revokes all that a bearer obtained; resolves to the nodes that must be told. */
 export async function revokeIssuedTo(trx: Queries, bearer: string, at: Date): Promise<readonly string[]> {
-  const credentials = await tables(trx).updateTable('streaming_credential').set({ revoked_at: at }).where('issued_to', '=', bearer).where('revoked_at', 'is', null).returning('stream').execute();
-  const claims = await tables(trx).updateTable('streaming_claim').set({ revoked_at: at }).where('issued_to', '=', bearer).where('revoked_at', 'is', null).returning('stream').execute();
+  const credentials = await tables(trx)
+    .updateTable('streaming_credential')
+    .set({ revoked_at: at })
+    .where('issued_to', '=', bearer)
+    .where('revoked_at', 'is', null)
+    .returning('stream')
+    .execute();
+  const claims = await tables(trx)
+    .updateTable('streaming_claim')
+    .set({ revoked_at: at })
+    .where('issued_to', '=', bearer)
+    .where('revoked_at', 'is', null)
+    .returning('stream')
+    .execute();
   const streams = [...new Set([...credentials, ...claims].map((r) => r.stream))];
   if (streams.length === 0) return [];
-  const nodes = await tables(trx).selectFrom('streaming_stream').select('node').distinct().where('id', 'in', streams).where('released_at', 'is', null).execute();
+  const nodes = await tables(trx)
+    .selectFrom('streaming_stream')
+    .select('node')
+    .distinct()
+    .where('id', 'in', streams)
+    .where('released_at', 'is', null)
+    .execute();
   return nodes.map((r) => r.node);
 }

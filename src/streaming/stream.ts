@@ -108,7 +108,12 @@ export const NODE_SILENT_MS = 10_000;
 export function streamState(stream: Stream, nowMs: number): { readonly state: StreamState; readonly reason: string } {
   if (stream.releasedAt !== null) return { state: 'released', reason: stream.releaseReason };
   if (stream.releaseRequestedAt !== null) return { state: 'releasing', reason: stream.releaseReason };
-  if (stream.observed === null || stream.observedAt === null) return { state: 'pending', reason: 'the node has not reported it yet' };
-  if (nowMs - stream.observedAt.getTime() > NODE_SILENT_MS) return { state: 'unreachable', reason: `node ${stream.node} was last heard of at ${stream.observedAt.toISOString()}` };
+  if (stream.observed === null || stream.observedAt === null)
+    return { state: 'pending', reason: 'the node has not reported it yet' };
+  if (nowMs - stream.observedAt.getTime() > NODE_SILENT_MS)
+    return {
+      state: 'unreachable',
+      reason: `node ${stream.node} was last heard of at ${stream.observedAt.toISOString()}`,
+    };
   return { state: stream.observed.state, reason: stream.observed.reason };
 }

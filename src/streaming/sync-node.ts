@@ -17,7 +17,13 @@ export interface NodeReport {
   readonly claimUrl: string;
   readonly waitMs: number;
   readonly streams: readonly Observed[];
-  readonly events: readonly { readonly id: string; readonly atMs: number; readonly stream: string; readonly kind: string; readonly detail: Readonly<Record<string, unknown>> }[];
+  readonly events: readonly {
+    readonly id: string;
+    readonly atMs: number;
+    readonly stream: string;
+    readonly kind: string;
+    readonly detail: Readonly<Record<string, unknown>>;
+  }[];
 }
 
 interface SecretLease {
@@ -27,7 +33,8 @@ interface SecretLease {
 }
 
 /** The lease of one stream, as contract/node-link.ts sends it. */
-export interface StreamLease extends Omit<LeaseTerms, 'credentialLifetimeSeconds' | 'externalAddresses' | 'consumerListens'> {
+export interface StreamLease
+  extends Omit<LeaseTerms, 'credentialLifetimeSeconds' | 'externalAddresses' | 'consumerListens'> {
   readonly stream: string;
   readonly project: string;
   readonly expiresAtMs: number;
@@ -44,9 +51,16 @@ export interface NodeAnswer {
 }
 
 /** Throws `refused` where the bearer is another node's, `not-found` where the facility has no such node. */
-export async function syncNode(deps: StreamingDeps, caller: Caller, report: NodeReport, signal: AbortSignal): Promise<NodeAnswer> {
+export async function syncNode(
+  deps: StreamingDeps,
+  caller: Caller,
+  report: NodeReport,
+  signal: AbortSignal,
+): Promise<NodeAnswer> {
   if (caller.kind !== 'node' || caller.subject !== report.node) {
-    throw new Problem('refused', 'A node reports for itself only.', { rules: [{ rule: 'node-acts-for-itself-only', detail: `this bearer is ${caller.subject}'s` }] });
+    throw new Problem('refused', 'A node reports for itself only.', {
+      rules: [{ rule: 'node-acts-for-itself-only', detail: `this bearer is ${caller.subject}'s` }],
+    });
   }
   const acceptedEvents = await auditEvents(deps, caller, report);
   await store(deps, report);
@@ -55,7 +69,8 @@ export async function syncNode(deps: StreamingDeps, caller: Caller, report: Node
   for (;;) {
     const row = await nodeRow(deps.db, report.node);
     if (row === undefined) throw new Problem('not-found', `The facility has no data streaming node ${report.node}.`);
-    if (row.version !== report.knownVersion) return { version: row.version, leases: await leasesOf(deps, report.node), acceptedEvents };
+    if (row.version !== report.knownVersion)
+      return { version: row.version, leases: await leasesOf(deps, report.node), acceptedEvents };
     const rest = until - deps.clock.monotonic();
     if (rest <= 0 || signal.aborted) return { version: row.version, leases: null, acceptedEvents };
     // Woken at once by a change made through this replica; a change made through another is seen within the half second.
@@ -65,7 +80,8 @@ export async function syncNode(deps: StreamingDeps, caller: Caller, report: Node
 
 async function auditEvents(deps: StreamingDeps, caller: Caller, report: NodeReport): Promise<string[]> {
   const projects = new Map<string, string>();
-  if (report.events.length > 0) for (const stream of await liveStreams(deps.db, report.node)) projects.set(stream.id, stream.project);
+  if (report.events.length > 0)
+    for (const stream of await liveStreams(deps.db, report.node)) projects.set(stream.id, stream.project);
   await Promise.all(
     report.events.map((event) =>
       deps.audit.append({
@@ -94,7 +110,11 @@ async function store(deps: StreamingDeps, report: NodeReport): Promise<void> {
     for (const observed of report.streams) await saveObservation(trx, observed, at);
     // The agent applies an answer whole before it asks again, so what it does not hold now and is not wanted will not come back.
     const gone = (await liveStreams(trx, report.node)).filter((s) => s.releaseRequestedAt !== null && !held.has(s.id));
-    await markReleased(trx, gone.map((s) => s.id), at);
+    await markReleased(
+      trx,
+      gone.map((s) => s.id),
+      at,
+    );
   });
   for (const id of held) deps.waiters.wake(`stream:${id}`);
 }
@@ -108,7 +128,11 @@ async function leasesOf(deps: StreamingDeps, node: string): Promise<StreamLease[
 }
 
 async function leasesFor(trx: Queries, streams: readonly Stream[], now: Date): Promise<StreamLease[]> {
-  const { credentials, claims } = await secretsOf(trx, streams.map((s) => s.id), now);
+  const { credentials, claims } = await secretsOf(
+    trx,
+    streams.map((s) => s.id),
+    now,
+  );
   return streams.map((stream) => {
     const { credentialLifetimeSeconds: _, ...terms } = stream.lease;
     return {
@@ -118,8 +142,24 @@ async function leasesFor(trx: Queries, streams: readonly Stream[], now: Date): P
       expiresAtMs: stream.expiresAt.getTime(),
       externalAddresses: [...terms.externalAddresses],
       consumerListens: [...terms.consumerListens],
-      credentials: credentials.filter((c) => c.stream === stream.id).map((c) => ({ id: c.id, role: c.role, username: c.username, passwordDigest: c.passwordDigest, expiresAtMs: c.expiresAt.getTime() })),
-      claims: claims.filter((c) => c.stream === stream.id).map((c) => ({ id: c.id, role: c.role, job: c.job, secretDigest: c.secretDigest, expiresAtMs: c.expiresAt.getTime() })),
+      credentials: credentials
+        .filter((c) => c.stream === stream.id)
+        .map((c) => ({
+          id: c.id,
+          role: c.role,
+          username: c.username,
+          passwordDigest: c.passwordDigest,
+          expiresAtMs: c.expiresAt.getTime(),
+        })),
+      claims: claims
+        .filter((c) => c.stream === stream.id)
+        .map((c) => ({
+          id: c.id,
+          role: c.role,
+          job: c.job,
+          secretDigest: c.secretDigest,
+          expiresAtMs: c.expiresAt.getTime(),
+        })),
     };
   });
 }

@@ -33,11 +33,17 @@ export const templateSchema = z
       consumerListens: boundedList.optional(),
     }),
   })
-  .refine((t) => t.admission === 'credential' || t.delivery === 'at-most-once', { path: ['delivery'], message: 'redeliver needs admission: credential' })
-  .refine((t) => t.consumer === 'connect' || (t.admission === 'address' && t.parameters.consumerListens !== undefined), {
-    path: ['consumer'],
-    message: 'consumer: listen needs admission: address and the parameter consumerListens',
-  });
+  .refine((t) => t.admission === 'credential' || t.delivery === 'at-most-once', {
+    path: ['delivery'],
+    message: 'redeliver needs admission: credential',
+  })
+  .refine(
+    (t) => t.consumer === 'connect' || (t.admission === 'address' && t.parameters.consumerListens !== undefined),
+    {
+      path: ['consumer'],
+      message: 'consumer: listen needs admission: address and the parameter consumerListens',
+    },
+  );
 
 export type Template = z.output<typeof templateSchema>;
 
@@ -57,7 +63,8 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
   const wrong = (name: string, detail: string): void => void errors.push({ pointer: `#/parameters/${name}`, detail });
   const bounds = template.parameters;
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(bounds, name)) wrong(name, `template ${template.name} has no such parameter; it has ${Object.keys(bounds).join(', ')}`);
+    if (!Object.hasOwn(bounds, name))
+      wrong(name, `template ${template.name} has no such parameter; it has ${Object.keys(bounds).join(', ')}`);
   }
   const integer = (name: 'bufferBytes' | 'lifetimeSeconds'): number => {
     const { default: fallback, min, max } = bounds[name];
@@ -66,11 +73,20 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
     wrong(name, `must be an integer from ${min} to ${max}`);
     return fallback;
   };
-  const list = (name: 'externalAddresses' | 'consumerListens', valid: (item: string) => boolean, what: string): readonly string[] => {
+  const list = (
+    name: 'externalAddresses' | 'consumerListens',
+    valid: (item: string) => boolean,
+    what: string,
+  ): readonly string[] => {
     const bound = bounds[name];
     if (bound === undefined) return [];
     const value = given[name] ?? bound.default;
-    if (Array.isArray(value) && value.length <= bound.max && value.every((v): v is string => typeof v === 'string' && valid(v))) return value;
+    if (
+      Array.isArray(value) &&
+      value.length <= bound.max &&
+      value.every((v): v is string => typeof v === 'string' && valid(v))
+    )
+      return value;
     wrong(name, `must be a list of at most ${bound.max} ${what}`);
     return bound.default;
   };
@@ -78,9 +94,14 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
     bufferBytes: integer('bufferBytes'),
     lifetimeSeconds: integer('lifetimeSeconds'),
     externalAddresses: list('externalAddresses', isCidr, 'addresses such as 192.0.2.0/24 or 2001:db8::/32'),
-    consumerListens: list('consumerListens', isListen, 'endpoints such as tcp://192.0.2.7:5555, with a numeric address'),
+    consumerListens: list(
+      'consumerListens',
+      isListen,
+      'endpoints such as tcp://192.0.2.7:5555, with a numeric address',
+    ),
   };
-  if (template.consumer === 'listen' && parameters.consumerListens.length === 0) wrong('consumerListens', "name at least one endpoint where a consumer's PULL socket is bound");
+  if (template.consumer === 'listen' && parameters.consumerListens.length === 0)
+    wrong('consumerListens', "name at least one endpoint where a consumer's PULL socket is bound");
   return errors.length > 0 ? { errors } : { parameters };
 }
 

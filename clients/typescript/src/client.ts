@@ -3,8 +3,8 @@
  * and repeats it while the facility is briefly unavailable, so a call either happened once or is reported.
  */
 import { randomUUID } from 'node:crypto';
-import type { BodyInput, OperationId, Operations, QueryInput } from '../../../src/api/contract/index.ts';
 import type { z } from 'zod';
+import type { BodyInput, OperationId, Operations, QueryInput } from '../../../src/api/contract/index.ts';
 import { ENDPOINTS } from './endpoints.ts';
 
 export interface ClientOptions {
@@ -69,8 +69,12 @@ export function createClient(options: ClientOptions): Client {
   return {
     async call(operation, input = {}) {
       const { method, path, idempotent, body: takesBody } = ENDPOINTS[operation];
-      const url = new URL(path.replaceAll(/\{(\w+)\}/g, (_: string, name: string) => encodeURIComponent(input.params?.[name] ?? '')), options.url);
-      for (const [name, value] of Object.entries(input.query ?? {})) if (value !== undefined) url.searchParams.set(name, String(value));
+      const url = new URL(
+        path.replaceAll(/\{(\w+)\}/g, (_: string, name: string) => encodeURIComponent(input.params?.[name] ?? '')),
+        options.url,
+      );
+      for (const [name, value] of Object.entries(input.query ?? {}))
+        if (value !== undefined) url.searchParams.set(name, String(value));
       const token = typeof options.token === 'function' ? options.token() : options.token;
       const headers: Record<string, string> = { accept: 'application/json' };
       if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
@@ -101,7 +105,8 @@ async function ask(url: URL, request: RequestInit): Promise<Response> {
   try {
     return await fetch(url, request);
   } catch (cause) {
-    const why = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : String(cause);
+    const why =
+      cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : String(cause);
     throw new BeamwayUnreachable(`${url.origin} does not answer: ${why}`, { cause });
   }
 }
@@ -114,5 +119,11 @@ async function readProblem(answer: Response): Promise<ProblemText> {
   } catch {
     // not JSON: something between us and the facility answered
   }
-  return { status: answer.status, code: 'no-problem-document', title: `HTTP ${answer.status}`, detail: text.slice(0, 300), remedy: 'Check that BEAMWAY_URL names a Beamway gateway.' };
+  return {
+    status: answer.status,
+    code: 'no-problem-document',
+    title: `HTTP ${answer.status}`,
+    detail: text.slice(0, 300),
+    remedy: 'Check that BEAMWAY_URL names a Beamway gateway.',
+  };
 }

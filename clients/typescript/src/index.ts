@@ -1,3 +1,12 @@
 /** Beamway's TypeScript SDK. */
-export { BeamwayProblem, BeamwayUnreachable, type CallInput, type Client, type ClientOptions, createClient, type ProblemText, type Result } from './client.ts';
+export {
+  BeamwayProblem,
+  BeamwayUnreachable,
+  type CallInput,
+  type Client,
+  type ClientOptions,
+  createClient,
+  type ProblemText,
+  type Result,
+} from './client.ts';
 export { ENDPOINTS } from './endpoints.ts';

@@ -21,8 +21,26 @@ export const showFacility = operation({
   response: z.strictObject({
     name: z.string(),
     title: z.string(),
-    environments: z.array(z.strictObject({ name: z.string(), title: z.string(), stage: z.string(), enclave: z.string(), cluster: z.string(), tiers: z.array(z.string()) })),
-    tiers: z.array(z.strictObject({ name: z.string(), title: z.string(), priority: z.int(), preempts: z.array(z.string()), preemptMode: z.string(), graceSeconds: z.number() })),
+    environments: z.array(
+      z.strictObject({
+        name: z.string(),
+        title: z.string(),
+        stage: z.string(),
+        enclave: z.string(),
+        cluster: z.string(),
+        tiers: z.array(z.string()),
+      }),
+    ),
+    tiers: z.array(
+      z.strictObject({
+        name: z.string(),
+        title: z.string(),
+        priority: z.int(),
+        preempts: z.array(z.string()),
+        preemptMode: z.string(),
+        graceSeconds: z.number(),
+      }),
+    ),
   }),
   action: 'self:read',
 });
@@ -35,7 +53,11 @@ export const listClusters = operation({
   tag: 'facility',
   response: z.strictObject({
     clusters: z.array(
-      z.strictObject({ name: z.string(), scheduler: z.string(), nodes: z.array(z.strictObject({ name: z.string(), slots: z.int(), free: z.int(), state: z.string() })) }),
+      z.strictObject({
+        name: z.string(),
+        scheduler: z.string(),
+        nodes: z.array(z.strictObject({ name: z.string(), slots: z.int(), free: z.int(), state: z.string() })),
+      }),
     ),
   }),
   action: 'job:read',

@@ -5,7 +5,8 @@ export const nameField = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/, 'lower case letters, digits and hyphens, 1 to 40 characters')
   .describe('Lower case letters, digits and hyphens, 1 to 40 characters');
-export const idField = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9a-z]{20}$`), `an id that starts with ${prefix}_`);
+export const idField = (prefix: string) =>
+  z.string().regex(new RegExp(`^${prefix}_[0-9a-z]{20}$`), `an id that starts with ${prefix}_`);
 export const timeField = z.iso.datetime().describe('ISO 8601, UTC');
 export const limitField = z.coerce.number().int().min(1).max(1000).default(100).describe('Items on a page, 1 to 1000');
 /** A path parameter whose exact shape is checked by looking it up: a wrong one is not found. */

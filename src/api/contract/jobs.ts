@@ -41,7 +41,19 @@ const attemptSchema = z.strictObject({
   signal: z.string().nullable(),
 });
 
-export const JOB_STATES = ['accepted', 'queued', 'running', 'completing', 'preempting', 'completed', 'failed', 'cancelled', 'timed-out', 'node-failed', 'lost'] as const;
+export const JOB_STATES = [
+  'accepted',
+  'queued',
+  'running',
+  'completing',
+  'preempting',
+  'completed',
+  'failed',
+  'cancelled',
+  'timed-out',
+  'node-failed',
+  'lost',
+] as const;
 
 export const jobSchema = z.strictObject({
   id: z.string(),
@@ -74,7 +86,17 @@ export const submitJob = operation({
   response: jobSchema,
   action: 'job:submit',
   audit: 'mutation',
-  auditFields: ['name', 'project', 'environment', 'tier', 'nodes', 'slotsPerNode', 'timeLimitSeconds', 'requeue', 'streams'],
+  auditFields: [
+    'name',
+    'project',
+    'environment',
+    'tier',
+    'nodes',
+    'slotsPerNode',
+    'timeLimitSeconds',
+    'requeue',
+    'streams',
+  ],
   idempotent: true,
 });
 

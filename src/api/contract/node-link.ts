@@ -86,7 +86,11 @@ export const syncNode = operation({
     streams: z.array(observedStreamSchema),
     events: z.array(nodeEventSchema).max(1000),
   }),
-  response: z.strictObject({ version: z.int(), leases: z.array(leaseSchema).nullable(), acceptedEvents: z.array(z.string()) }),
+  response: z.strictObject({
+    version: z.int(),
+    leases: z.array(leaseSchema).nullable(),
+    acceptedEvents: z.array(z.string()),
+  }),
   action: 'node:sync',
   longPoll: true,
 });
@@ -107,7 +111,13 @@ export const listNodes = operation({
   tag: 'nodes',
   response: z.strictObject({
     nodes: z.array(
-      z.strictObject({ name: z.string(), linked: z.boolean(), lastSeenAt: z.string().nullable(), streams: z.int(), bufferBytes: z.int() }),
+      z.strictObject({
+        name: z.string(),
+        linked: z.boolean(),
+        lastSeenAt: z.string().nullable(),
+        streams: z.int(),
+        bufferBytes: z.int(),
+      }),
     ),
   }),
   action: 'node:read',

@@ -36,7 +36,10 @@ export const createRun = operation({
     workflow: z.string().min(1).max(262_144).describe('The text of workflow.yaml'),
     project: nameField.optional(),
     environment: nameField.optional(),
-    parameters: z.record(z.string(), z.string()).default({}).describe('Values for the parameters the workflow declares'),
+    parameters: z
+      .record(z.string(), z.string())
+      .default({})
+      .describe('Values for the parameters the workflow declares'),
   }),
   success: 201,
   response: runSchema,

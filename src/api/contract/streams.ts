@@ -77,7 +77,12 @@ export const listStreams = operation({
   path: '/beamway/v1/streams',
   summary: 'List streams, newest first',
   tag: 'streams',
-  query: z.strictObject({ project: nameField.optional(), released: z.enum(['true', 'false']).default('false'), before: z.string().optional(), limit: limitField }),
+  query: z.strictObject({
+    project: nameField.optional(),
+    released: z.enum(['true', 'false']).default('false'),
+    before: z.string().optional(),
+    limit: limitField,
+  }),
   response: z.strictObject({ streams: z.array(streamSchema), next: z.string().nullable() }),
   action: 'stream:read',
 });
@@ -89,7 +94,14 @@ export const showStream = operation({
   summary: 'Show one stream with its counters and connections',
   tag: 'streams',
   params: idParameter,
-  query: z.strictObject({ waitSeconds: z.coerce.number().min(0).max(30).default(0).describe('Wait so long for it to leave the state pending or releasing') }),
+  query: z.strictObject({
+    waitSeconds: z.coerce
+      .number()
+      .min(0)
+      .max(30)
+      .default(0)
+      .describe('Wait so long for it to leave the state pending or releasing'),
+  }),
   response: streamSchema,
   action: 'stream:read',
   longPoll: true,

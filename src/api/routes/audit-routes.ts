@@ -42,7 +42,8 @@ export function auditRoutes(deps: { readonly db: Queries }): AuditRoutes {
     'audit.verify': {
       async handle() {
         const report = await verifyChain(deps.db);
-        if (report.intact) return { intact: true, records: report.records, head: report.head, brokenAt: null, detail: null };
+        if (report.intact)
+          return { intact: true, records: report.records, head: report.head, brokenAt: null, detail: null };
         return { intact: false, records: report.records, head: null, brokenAt: report.brokenAt, detail: report.detail };
       },
     },

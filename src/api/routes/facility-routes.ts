@@ -14,8 +14,22 @@ export function facilityRoutes(facility: Facility): FacilityRoutes {
       handle: () => ({
         name: facility.name,
         title: facility.title,
-        environments: [...facility.environments.values()].map(({ name, title, stage, enclave, cluster, tiers }) => ({ name, title, stage, enclave, cluster, tiers: [...tiers] })),
-        tiers: [...facility.tiers.values()].map(({ name, title, priority, preempts, preemptMode, graceSeconds }) => ({ name, title, priority, preempts: [...preempts], preemptMode, graceSeconds })),
+        environments: [...facility.environments.values()].map(({ name, title, stage, enclave, cluster, tiers }) => ({
+          name,
+          title,
+          stage,
+          enclave,
+          cluster,
+          tiers: [...tiers],
+        })),
+        tiers: [...facility.tiers.values()].map(({ name, title, priority, preempts, preemptMode, graceSeconds }) => ({
+          name,
+          title,
+          priority,
+          preempts: [...preempts],
+          preemptMode,
+          graceSeconds,
+        })),
       }),
     },
   };

@@ -1,5 +1,13 @@
 /** Jobs and clusters over HTTP. */
-import { type ComputeDeps, cancelJob, type Job, jobById, jobsPage, readOutput, submitJob } from '../../compute/index.ts';
+import {
+  type ComputeDeps,
+  cancelJob,
+  type Job,
+  jobById,
+  jobsPage,
+  readOutput,
+  submitJob,
+} from '../../compute/index.ts';
 import { policyResource, resolveTarget, resourceOf, type Target } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Located } from '../exchange.ts';
@@ -22,7 +30,9 @@ export function jobRoutes(deps: ComputeDeps): JobRoutes {
       },
       async handle({ caller, body, located, idempotencyKey }) {
         const { project: _, environment: __, ...spec } = body;
-        return jobView(await submitJob(deps, caller, { target: located.row as Target, spec, key: idempotencyKey ?? null }));
+        return jobView(
+          await submitJob(deps, caller, { target: located.row as Target, spec, key: idempotencyKey ?? null }),
+        );
       },
     },
     'job.list': {
@@ -47,7 +57,11 @@ export function jobRoutes(deps: ComputeDeps): JobRoutes {
       async handle() {
         const clusters = deps.facility.clusters.map(async ({ name, scheduler }) => {
           const nodes = (await deps.schedulers.get(name)?.nodes()) ?? [];
-          return { name, scheduler, nodes: nodes.map((n) => ({ name: n.name, slots: n.slots, free: n.free, state: n.state })) };
+          return {
+            name,
+            scheduler,
+            nodes: nodes.map((n) => ({ name: n.name, slots: n.slots, free: n.free, state: n.state })),
+          };
         });
         return { clusters: await Promise.all(clusters) };
       },

@@ -1,5 +1,13 @@
 /** Workflow runs over HTTP. */
-import { cancelRun, createRun, type PathwayDeps, type Run, type RunExecutor, runById, runsPage } from '../../pathway/index.ts';
+import {
+  cancelRun,
+  createRun,
+  type PathwayDeps,
+  type Run,
+  type RunExecutor,
+  runById,
+  runsPage,
+} from '../../pathway/index.ts';
 import { policyResource, resolveTarget, resourceOf, type Target } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Located } from '../exchange.ts';
@@ -21,7 +29,12 @@ export function runRoutes(deps: PathwayDeps, executor: RunExecutor): RunRoutes {
         return { resource: policyResource(target), label: '', row: target };
       },
       async handle({ caller, body, located, idempotencyKey }) {
-        const run = await createRun(deps, caller, { target: located.row as Target, workflow: body.workflow, parameters: body.parameters, key: idempotencyKey ?? null });
+        const run = await createRun(deps, caller, {
+          target: located.row as Target,
+          workflow: body.workflow,
+          parameters: body.parameters,
+          key: idempotencyKey ?? null,
+        });
         executor.wake();
         return runView(run);
       },
@@ -30,7 +43,11 @@ export function runRoutes(deps: PathwayDeps, executor: RunExecutor): RunRoutes {
       locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
       async handle({ query, located }) {
         const { project } = located.resource;
-        const runs = await runsPage(deps.db, { limit: query.limit, ...(project === undefined ? {} : { project }), ...(query.before === undefined ? {} : { before: query.before }) });
+        const runs = await runsPage(deps.db, {
+          limit: query.limit,
+          ...(project === undefined ? {} : { project }),
+          ...(query.before === undefined ? {} : { before: query.before }),
+        });
         return { runs: runs.map(runView), next: runs.length === query.limit ? (runs.at(-1)?.id ?? null) : null };
       },
     },

@@ -22,7 +22,15 @@ import type { Routes } from '../route.ts';
 
 type StreamRoutes = Pick<
   Routes,
-  'template.list' | 'stream.create' | 'stream.list' | 'stream.show' | 'stream.extend' | 'stream.delete' | 'stream.credential' | 'node.sync' | 'node.list'
+  | 'template.list'
+  | 'stream.create'
+  | 'stream.list'
+  | 'stream.show'
+  | 'stream.extend'
+  | 'stream.delete'
+  | 'stream.credential'
+  | 'node.sync'
+  | 'node.list'
 >;
 
 const LOOK_MS = 250;
@@ -38,7 +46,8 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
     return { resource: resourceOf(deps.facility, stream), label: `stream/${stream.id}`, row: stream };
   };
   const view = (stream: Stream) => streamView(stream, deps.clock.now());
-  const settled = (stream: Stream): boolean => !['pending', 'releasing'].includes(streamState(stream, deps.clock.now()).state);
+  const settled = (stream: Stream): boolean =>
+    !['pending', 'releasing'].includes(streamState(stream, deps.clock.now()).state);
 
   return {
     'template.list': {
@@ -51,7 +60,15 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
       },
       async handle({ caller, body, located, idempotencyKey }) {
         const { name, template, parameters } = body;
-        return view(await createStream(deps, caller, { target: located.row as Target, name, template, parameters, key: idempotencyKey ?? null }));
+        return view(
+          await createStream(deps, caller, {
+            target: located.row as Target,
+            name,
+            template,
+            parameters,
+            key: idempotencyKey ?? null,
+          }),
+        );
       },
     },
     'stream.list': {
@@ -64,7 +81,10 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
           ...(project === undefined ? {} : { project }),
           ...(query.before === undefined ? {} : { before: query.before }),
         });
-        return { streams: streams.map(view), next: streams.length === query.limit ? (streams.at(-1)?.id ?? null) : null };
+        return {
+          streams: streams.map(view),
+          next: streams.length === query.limit ? (streams.at(-1)?.id ?? null) : null,
+        };
       },
     },
     'stream.show': {
@@ -81,12 +101,23 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
         return view(stream);
       },
     },
-    'stream.extend': { locate, handle: async ({ params, body }) => view(await extendStream(deps, params.id, body.lifetimeSeconds)) },
-    'stream.delete': { locate, handle: async ({ caller, params }) => view(await releaseStream(deps, params.id, `released by ${caller.id}`)) },
+    'stream.extend': {
+      locate,
+      handle: async ({ params, body }) => view(await extendStream(deps, params.id, body.lifetimeSeconds)),
+    },
+    'stream.delete': {
+      locate,
+      handle: async ({ caller, params }) => view(await releaseStream(deps, params.id, `released by ${caller.id}`)),
+    },
     'stream.credential': {
       locate,
       async handle({ caller, params, body, signal }) {
-        const issued = await issueCredential(deps, caller, { stream: params.id, role: body.role, lifetimeSeconds: body.lifetimeSeconds, signal });
+        const issued = await issueCredential(deps, caller, {
+          stream: params.id,
+          role: body.role,
+          lifetimeSeconds: body.lifetimeSeconds,
+          signal,
+        });
         return {
           id: issued.credential.id,
           stream: issued.stream.id,
@@ -147,6 +178,12 @@ function streamView(stream: Stream, nowMs: number) {
     expiresAt: stream.expiresAt.toISOString(),
     releasedAt: stream.releasedAt?.toISOString() ?? null,
     counters: observed?.counters ?? null,
-    connections: state === 'released' ? [] : (observed?.connections ?? []).map(({ connectedAtMs, ...c }) => ({ ...c, connectedAt: new Date(connectedAtMs).toISOString() })),
+    connections:
+      state === 'released'
+        ? []
+        : (observed?.connections ?? []).map(({ connectedAtMs, ...c }) => ({
+            ...c,
+            connectedAt: new Date(connectedAtMs).toISOString(),
+          })),
   };
 }

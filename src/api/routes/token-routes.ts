@@ -1,9 +1,21 @@
 /** Bearers over HTTP. */
-import { type IssueDeps, issueToken, type RevokeDeps, revokeToken, type Token, tokenById, tokenState, tokensPage } from '../../identity/index.ts';
+import {
+  type IssueDeps,
+  issueToken,
+  type RevokeDeps,
+  revokeToken,
+  type Token,
+  tokenById,
+  tokenState,
+  tokensPage,
+} from '../../identity/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Routes } from '../route.ts';
 
-type TokenRoutes = Pick<Routes, 'token.mint' | 'token.list' | 'token.show' | 'token.revoke' | 'self.show' | 'self.revoke'>;
+type TokenRoutes = Pick<
+  Routes,
+  'token.mint' | 'token.list' | 'token.show' | 'token.revoke' | 'self.show' | 'self.revoke'
+>;
 
 export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
   const view = (token: Token) => ({

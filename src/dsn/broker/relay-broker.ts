@@ -36,17 +36,24 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
     const allowed = addressList(lease.externalAddresses);
     const used = new Set<string>();
     const state: { current: Open | undefined } = { current: undefined };
-    const admit = (attempt: { readonly username: string; readonly password: string; readonly remoteAddress: string; readonly portRole?: 'producer' | 'consumer' }): Admission => {
+    const admit = (attempt: {
+      readonly username: string;
+      readonly password: string;
+      readonly remoteAddress: string;
+      readonly portRole?: 'producer' | 'consumer';
+    }): Admission => {
       const { lease: now, local: own } = state.current ?? { lease, local };
       if (now.expiresAtMs <= deps.clock.now()) return { ok: false, reason: 'the stream has expired' };
       if (now.admission === 'address') {
-        if (!allowed.check(attempt.remoteAddress)) return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
+        if (!allowed.check(attempt.remoteAddress))
+          return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
         return { ok: true, role: attempt.portRole ?? 'producer', credentialId: `address:${attempt.remoteAddress}` };
       }
       const verdict = checkPassword(now, own, { ...attempt, nowMs: deps.clock.now() });
       if (!verdict.ok) return verdict;
       // Jobs come from the compute network with a credential the node made; the list is for those from outside.
-      if (!verdict.own && !allowed.check(attempt.remoteAddress)) return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
+      if (!verdict.own && !allowed.check(attempt.remoteAddress))
+        return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
       used.add(verdict.credentialId);
       return { ok: true, role: verdict.role, credentialId: verdict.credentialId };
     };
@@ -87,7 +94,8 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       present.local = local;
       if (lease.admission === 'address') return;
       for (const connection of present.relay.counters().connections) {
-        if (!valid.has(connection.credentialId)) present.relay.cut(connection.credentialId, 'its credential was revoked or has expired');
+        if (!valid.has(connection.credentialId))
+          present.relay.cut(connection.credentialId, 'its credential was revoked or has expired');
       }
     },
     async close(stream, reason) {
@@ -100,15 +108,23 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
     ports(stream) {
       const endpoints = streams.get(stream)?.relay.endpoints;
       if (endpoints === undefined) return undefined;
-      return endpoints.consumerPort === undefined ? { port: endpoints.port } : { port: endpoints.port, consumerPort: endpoints.consumerPort };
+      return endpoints.consumerPort === undefined
+        ? { port: endpoints.port }
+        : { port: endpoints.port, consumerPort: endpoints.consumerPort };
     },
     used: (credential) => [...streams.values()].some((s) => s.used.has(credential)),
   };
 }
 
-type Verdict = { readonly ok: true; readonly own: boolean; readonly role: 'producer' | 'consumer'; readonly credentialId: string } | { readonly ok: false; readonly reason: string };
+type Verdict =
+  | { readonly ok: true; readonly own: boolean; readonly role: 'producer' | 'consumer'; readonly credentialId: string }
+  | { readonly ok: false; readonly reason: string };
 
-function checkPassword(lease: Lease, local: readonly LocalCredential[], attempt: { readonly username: string; readonly password: string; readonly nowMs: number }): Verdict {
+function checkPassword(
+  lease: Lease,
+  local: readonly LocalCredential[],
+  attempt: { readonly username: string; readonly password: string; readonly nowMs: number },
+): Verdict {
   const own = local.find((c) => c.username === attempt.username);
   const leased = lease.credentials.find((c) => c.username === attempt.username);
   const found = own ?? leased;
@@ -117,7 +133,8 @@ function checkPassword(lease: Lease, local: readonly LocalCredential[], attempt:
   const wanted = found === undefined ? Buffer.alloc(32) : Buffer.from(found.passwordDigest, 'hex');
   const same = wanted.length === given.length && timingSafeEqual(wanted, given);
   if (found === undefined || !same) return { ok: false, reason: 'user name or password is wrong' };
-  if (leased !== undefined && leased.expiresAtMs <= attempt.nowMs) return { ok: false, reason: 'the credential has expired' };
+  if (leased !== undefined && leased.expiresAtMs <= attempt.nowMs)
+    return { ok: false, reason: 'the credential has expired' };
   return { ok: true, own: own !== undefined, role: found.role, credentialId: found.id };
 }
 
@@ -145,7 +162,15 @@ function observed(deps: RelayBrokerDeps, { relay, lease }: Open): ObservedStream
       consumers: c.consumers,
       refused: c.refused,
     },
-    connections: c.connections.map((x) => ({ id: String(x.id), role: x.role, credential: x.credentialId, remoteAddress: x.remoteAddress, messages: x.messages, bytes: x.bytes, connectedAtMs: x.connectedAtMs })),
+    connections: c.connections.map((x) => ({
+      id: String(x.id),
+      role: x.role,
+      credential: x.credentialId,
+      remoteAddress: x.remoteAddress,
+      messages: x.messages,
+      bytes: x.bytes,
+      connectedAtMs: x.connectedAtMs,
+    })),
   };
 }
 

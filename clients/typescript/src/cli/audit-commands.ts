@@ -36,7 +36,21 @@ export function auditCommands(program: Command, client: () => Client): void {
       };
       const listed = await client().call('audit.list', { query });
       if (options.json === true) return printJson(listed);
-      process.stdout.write(table(['sequence', 'at', 'phase', 'caller', 'action', 'resource', 'status', 'detail'], listed.records.map((r) => [r.sequence, shortTime(r.at), r.phase, `${r.callerKind}/${r.callerId}`, r.action, r.resource, r.status, JSON.stringify(r.detail)])));
+      process.stdout.write(
+        table(
+          ['sequence', 'at', 'phase', 'caller', 'action', 'resource', 'status', 'detail'],
+          listed.records.map((r) => [
+            r.sequence,
+            shortTime(r.at),
+            r.phase,
+            `${r.callerKind}/${r.callerId}`,
+            r.action,
+            r.resource,
+            r.status,
+            JSON.stringify(r.detail),
+          ]),
+        ),
+      );
     });
 
   audit
@@ -46,7 +60,12 @@ export function auditCommands(program: Command, client: () => Client): void {
     .action(async (options: { json?: boolean }) => {
       const report = await client().call('audit.verify');
       if (options.json === true) printJson(report);
-      else process.stdout.write(report.intact ? `intact: ${report.records} records, head ${report.head ?? ''}\n` : `broken at record ${report.brokenAt ?? '?'}: ${report.detail ?? ''}\n`);
+      else
+        process.stdout.write(
+          report.intact
+            ? `intact: ${report.records} records, head ${report.head ?? ''}\n`
+            : `broken at record ${report.brokenAt ?? '?'}: ${report.detail ?? ''}\n`,
+        );
       if (!report.intact) process.exitCode = EXIT.failed;
     });
 }

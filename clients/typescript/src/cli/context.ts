@@ -32,7 +32,8 @@ interface Profile {
 export function clientFrom(env: Environment): Client {
   const profile = readProfile(env);
   const url = env['BEAMWAY_URL'] ?? profile.url;
-  if (url === undefined) throw new CommandError('Say which facility: set BEAMWAY_URL, or write a profile (beamway help profile).');
+  if (url === undefined)
+    throw new CommandError('Say which facility: set BEAMWAY_URL, or write a profile (beamway help profile).');
   if (!URL.canParse(url)) throw new CommandError(`BEAMWAY_URL is no URL: ${url}`);
   const file = env['BEAMWAY_TOKEN_FILE'];
   const token = env['BEAMWAY_TOKEN'] ?? (file === undefined ? profile.token : readFileSync(file, 'utf8').trim());
@@ -48,7 +49,8 @@ function readProfile(env: Environment): Profile {
   const name = env['BEAMWAY_PROFILE'] ?? 'default';
   let text: string;
   try {
-    if ((statSync(path).mode & 0o077) !== 0) throw new CommandError(`${path} can be read by others; run: chmod 600 ${path}`);
+    if ((statSync(path).mode & 0o077) !== 0)
+      throw new CommandError(`${path} can be read by others; run: chmod 600 ${path}`);
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     if (cause instanceof CommandError) throw cause;
@@ -56,7 +58,10 @@ function readProfile(env: Environment): Profile {
     return {};
   }
   const profiles: unknown = JSON.parse(text);
-  const found = typeof profiles === 'object' && profiles !== null ? Object.entries(profiles).find(([key]) => key === name)?.[1] : undefined;
+  const found =
+    typeof profiles === 'object' && profiles !== null
+      ? Object.entries(profiles).find(([key]) => key === name)?.[1]
+      : undefined;
   return typeof found === 'object' && found !== null ? (found as Profile) : {};
 }
 
@@ -87,7 +92,8 @@ export function exitCodeOf(failure: unknown): number {
 
 /** What a person reads on stderr: what happened, each field or rule, what to do next. */
 export function explain(failure: unknown): string {
-  if (!(failure instanceof BeamwayProblem)) return `beamway: ${failure instanceof Error ? failure.message : String(failure)}\n`;
+  if (!(failure instanceof BeamwayProblem))
+    return `beamway: ${failure instanceof Error ? failure.message : String(failure)}\n`;
   const { title, detail, remedy, errors = [], rules = [], instance } = failure.document;
   const lines = [`beamway: ${title}: ${detail}`];
   for (const error of errors) lines.push(`  ${error.pointer}: ${error.detail}`);

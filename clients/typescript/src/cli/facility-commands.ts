@@ -13,7 +13,15 @@ export function facilityCommands(program: Command, client: () => Client): void {
     .action(async (options: { json?: boolean }) => {
       const shown = await client().call('facility.show');
       if (options.json === true) return printJson(shown);
-      process.stdout.write(`${shown.title}\n\n${table(['environment', 'stage', 'enclave', 'cluster', 'tiers'], shown.environments.map((e) => [e.name, e.stage, e.enclave, e.cluster, e.tiers.join(', ')]))}\n${table(['tier', 'priority', 'preempts', 'mode', 'title'], shown.tiers.map((t) => [t.name, t.priority, t.preempts.join(', '), t.preemptMode, t.title]))}`);
+      process.stdout.write(
+        `${shown.title}\n\n${table(
+          ['environment', 'stage', 'enclave', 'cluster', 'tiers'],
+          shown.environments.map((e) => [e.name, e.stage, e.enclave, e.cluster, e.tiers.join(', ')]),
+        )}\n${table(
+          ['tier', 'priority', 'preempts', 'mode', 'title'],
+          shown.tiers.map((t) => [t.name, t.priority, t.preempts.join(', '), t.preemptMode, t.title]),
+        )}`,
+      );
     });
 
   program
@@ -25,7 +33,12 @@ export function facilityCommands(program: Command, client: () => Client): void {
     .action(async (options: { json?: boolean }) => {
       const { clusters } = await client().call('cluster.list');
       if (options.json === true) return printJson({ clusters });
-      process.stdout.write(table(['cluster', 'node', 'slots', 'free', 'state'], clusters.flatMap((c) => c.nodes.map((n) => [c.name, n.name, n.slots, n.free, n.state]))));
+      process.stdout.write(
+        table(
+          ['cluster', 'node', 'slots', 'free', 'state'],
+          clusters.flatMap((c) => c.nodes.map((n) => [c.name, n.name, n.slots, n.free, n.state])),
+        ),
+      );
     });
 
   program
@@ -37,6 +50,11 @@ export function facilityCommands(program: Command, client: () => Client): void {
     .action(async (options: { json?: boolean }) => {
       const { nodes } = await client().call('node.list');
       if (options.json === true) return printJson({ nodes });
-      process.stdout.write(table(['node', 'linked', 'last seen', 'streams', 'buffers'], nodes.map((n) => [n.name, n.linked ? 'yes' : 'no', shortTime(n.lastSeenAt), n.streams, bytes(n.bufferBytes)])));
+      process.stdout.write(
+        table(
+          ['node', 'linked', 'last seen', 'streams', 'buffers'],
+          nodes.map((n) => [n.name, n.linked ? 'yes' : 'no', shortTime(n.lastSeenAt), n.streams, bytes(n.bufferBytes)]),
+        ),
+      );
     });
 }

@@ -10,7 +10,8 @@ import { tokenCommands } from './token-commands.ts';
 
 export function addOnlineCommands(program: Command, env: Environment): void {
   const client = () => clientFrom(env);
-  for (const add of [tokenCommands, jobCommands, streamCommands, runCommands, auditCommands, facilityCommands]) add(program, client);
+  for (const add of [tokenCommands, jobCommands, streamCommands, runCommands, auditCommands, facilityCommands])
+    add(program, client);
 }
 
 export { CommandError, EXIT, exitCodeOf, explain, profilePath } from './context.ts';

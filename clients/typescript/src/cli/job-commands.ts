@@ -48,7 +48,10 @@ export function jobCommands(program: Command, client: () => Client): void {
     .option('--key <text>', 'Idempotency-Key: a second submission with it is the first job')
     .option('--wait', 'wait until the job has ended; exit 1 unless it completed')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExamples:\n  beamway job submit analyse.sh --tier urgent --slots 4 --time 10m\n  beamway job submit analyse.sh --stream frames=str_0123456789abcdefghjk:consumer -- --threshold 6\n')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  beamway job submit analyse.sh --tier urgent --slots 4 --time 10m\n  beamway job submit analyse.sh --stream frames=str_0123456789abcdefghjk:consumer -- --threshold 6\n',
+    )
     .action(async (script: string, args: string[], options: SubmitOptions) => {
       const text = script === '-' ? readFileSync(0, 'utf8') : readText(script);
       const given = {
@@ -73,7 +76,8 @@ export function jobCommands(program: Command, client: () => Client): void {
       });
       const shown = options.wait === true ? await untilEnded(client(), submitted.id) : submitted;
       if (options.json === true) printJson(shown);
-      else process.stdout.write(options.wait === true ? `${shown.id} ${shown.state}: ${shown.reason}\n` : `${shown.id}\n`);
+      else
+        process.stdout.write(options.wait === true ? `${shown.id} ${shown.state}: ${shown.reason}\n` : `${shown.id}\n`);
       if (options.wait === true && shown.state !== 'completed') process.exitCode = EXIT.failed;
     });
 
@@ -88,7 +92,21 @@ export function jobCommands(program: Command, client: () => Client): void {
       const { json, ...query } = options;
       const listed = await client().call('job.list', { query });
       if (json === true) return printJson(listed);
-      process.stdout.write(table(['id', 'name', 'project', 'tier', 'state', 'attempts', 'submitted', 'reason'], listed.jobs.map((j) => [j.id, j.name, j.project, j.tier, j.state, j.attempts.length, shortTime(j.submittedAt), j.reason])));
+      process.stdout.write(
+        table(
+          ['id', 'name', 'project', 'tier', 'state', 'attempts', 'submitted', 'reason'],
+          listed.jobs.map((j) => [
+            j.id,
+            j.name,
+            j.project,
+            j.tier,
+            j.state,
+            j.attempts.length,
+            shortTime(j.submittedAt),
+            j.reason,
+          ]),
+        ),
+      );
     });
 
   job
@@ -112,7 +130,19 @@ export function jobCommands(program: Command, client: () => Client): void {
         ]),
       );
       if (shown.attempts.length === 0) return;
-      process.stdout.write(`\n${table(['attempt', 'started', 'ended', 'nodes', 'outcome', 'exit'], shown.attempts.map((a) => [a.attempt, shortTime(a.startedAt), shortTime(a.endedAt), a.placement.map((p) => p.node).join(','), a.outcome, a.exitCode ?? a.signal]))}`);
+      process.stdout.write(
+        `\n${table(
+          ['attempt', 'started', 'ended', 'nodes', 'outcome', 'exit'],
+          shown.attempts.map((a) => [
+            a.attempt,
+            shortTime(a.startedAt),
+            shortTime(a.endedAt),
+            a.placement.map((p) => p.node).join(','),
+            a.outcome,
+            a.exitCode ?? a.signal,
+          ]),
+        )}`,
+      );
     });
 
   job
@@ -136,7 +166,10 @@ export function jobCommands(program: Command, client: () => Client): void {
     .option('--follow', 'go on until the job has ended')
     .option('--json', 'print one JSON document a part')
     .action(async (id: string, options: { stderr?: boolean; attempt?: number; follow?: boolean; json?: boolean }) => {
-      const query = { file: options.stderr === true ? ('stderr' as const) : ('stdout' as const), ...(options.attempt === undefined ? {} : { attempt: options.attempt }) };
+      const query = {
+        file: options.stderr === true ? ('stderr' as const) : ('stdout' as const),
+        ...(options.attempt === undefined ? {} : { attempt: options.attempt }),
+      };
       for (let offset = 0; ; ) {
         const part = await client().call('job.output', { params: { id }, query: { ...query, offset } });
         if (options.json === true) process.stdout.write(`${JSON.stringify(part)}\n`);

@@ -6,7 +6,8 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_40
 /** `90s`, `30m`, `24h`, `7d`, or plain seconds; in seconds. */
 export function duration(text: string): number {
   const match = /^(\d{1,9}(?:\.\d{1,3})?)([smhd]?)$/.exec(text);
-  const seconds = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] === '' ? 's' : (match[2] ?? 's')] ?? Number.NaN);
+  const seconds =
+    match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] === '' ? 's' : (match[2] ?? 's')] ?? Number.NaN);
   if (!(seconds > 0)) throw new InvalidArgumentError('Write a duration such as 90s, 30m, 24h or 7d.');
   return Math.round(seconds);
 }
@@ -43,7 +44,8 @@ export interface AttachmentText {
 export function attachment(text: string, earlier: readonly AttachmentText[] = []): AttachmentText[] {
   const match = /^([a-z0-9-]+)=(str_[0-9a-z]+):(producer|consumer)$/.exec(text);
   const [, name, stream, role] = match ?? [];
-  if (name === undefined || stream === undefined || (role !== 'producer' && role !== 'consumer')) throw new InvalidArgumentError('Write NAME=STREAM_ID:producer or NAME=STREAM_ID:consumer.');
+  if (name === undefined || stream === undefined || (role !== 'producer' && role !== 'consumer'))
+    throw new InvalidArgumentError('Write NAME=STREAM_ID:producer or NAME=STREAM_ID:consumer.');
   return [...earlier, { name, stream, role }];
 }
 

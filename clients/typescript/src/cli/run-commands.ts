@@ -42,7 +42,11 @@ export function runCommands(program: Command, client: () => Client): void {
       else process.stdout.write(`${created.id}\n`);
       return;
     }
-    const ended = await follow(client(), created, options.json === true ? () => undefined : (line) => process.stderr.write(`${line}\n`));
+    const ended = await follow(
+      client(),
+      created,
+      options.json === true ? () => undefined : (line) => process.stderr.write(`${line}\n`),
+    );
     if (options.json === true) printJson(ended);
     else process.stdout.write(`${ended.id} ${ended.state}${ended.reason === '' ? '' : `: ${ended.reason}`}\n`);
     if (ended.state !== 'completed') process.exitCode = EXIT.failed;
@@ -62,7 +66,9 @@ export function runCommands(program: Command, client: () => Client): void {
       if (file === undefined) throw new CommandError('Name a workflow file: beamway run workflow.yaml');
       return start(file, options);
     });
-  withStartOptions(run.command('create').argument('<file>', 'workflow.yaml').description('start a workflow and follow it to its end')).action((file: string, options: StartOptions) => start(file, options));
+  withStartOptions(
+    run.command('create').argument('<file>', 'workflow.yaml').description('start a workflow and follow it to its end'),
+  ).action((file: string, options: StartOptions) => start(file, options));
 
   run
     .command('list')
@@ -71,7 +77,12 @@ export function runCommands(program: Command, client: () => Client): void {
     .action(async (options: { json?: boolean }) => {
       const listed = await client().call('run.list');
       if (options.json === true) return printJson(listed);
-      process.stdout.write(table(['id', 'workflow', 'environment', 'state', 'created', 'reason'], listed.runs.map((r) => [r.id, r.workflow, r.environment, r.state, shortTime(r.createdAt), r.reason])));
+      process.stdout.write(
+        table(
+          ['id', 'workflow', 'environment', 'state', 'created', 'reason'],
+          listed.runs.map((r) => [r.id, r.workflow, r.environment, r.state, shortTime(r.createdAt), r.reason]),
+        ),
+      );
     });
 
   run
@@ -82,7 +93,12 @@ export function runCommands(program: Command, client: () => Client): void {
     .action(async (id: string, options: { json?: boolean }) => {
       const shown = await client().call('run.show', { params: { id } });
       if (options.json === true) return printJson(shown);
-      process.stdout.write(`${shown.id} ${shown.workflow} ${shown.state} ${shown.reason}\n\n${table(['name', 'kind', 'state', 'target', 'reason'], shown.effects.map((e) => [e.name, e.kind, e.state, e.target, e.reason]))}`);
+      process.stdout.write(
+        `${shown.id} ${shown.workflow} ${shown.state} ${shown.reason}\n\n${table(
+          ['name', 'kind', 'state', 'target', 'reason'],
+          shown.effects.map((e) => [e.name, e.kind, e.state, e.target, e.reason]),
+        )}`,
+      );
     });
 
   run

@@ -43,7 +43,10 @@ export function streamCommands(program: Command, client: () => Client): void {
     .option('--key <text>', 'Idempotency-Key: a second call with it is the first stream')
     .option('--no-wait', 'do not wait until it is ready')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExample:\n  beamway stream create --template lcls-frames --lifetime 4h --parameter bufferBytes=268435456\n')
+    .addHelpText(
+      'after',
+      '\nExample:\n  beamway stream create --template lcls-frames --lifetime 4h --parameter bufferBytes=268435456\n',
+    )
     .action(async (options: CreateOptions) => {
       const made = await client().call('stream.create', {
         body: {
@@ -51,14 +54,23 @@ export function streamCommands(program: Command, client: () => Client): void {
           name: options.name ?? options.template,
           ...(options.project === undefined ? {} : { project: options.project }),
           ...(options.environment === undefined ? {} : { environment: options.environment }),
-          parameters: { ...options.parameter, ...(options.lifetime === undefined ? {} : { lifetimeSeconds: options.lifetime }) },
+          parameters: {
+            ...options.parameter,
+            ...(options.lifetime === undefined ? {} : { lifetimeSeconds: options.lifetime }),
+          },
         },
         ...(options.key === undefined ? {} : { idempotencyKey: options.key }),
       });
-      const shown = options.wait ? await client().call('stream.show', { params: { id: made.id }, query: { waitSeconds: READY_SECONDS } }) : made;
+      const shown = options.wait
+        ? await client().call('stream.show', { params: { id: made.id }, query: { waitSeconds: READY_SECONDS } })
+        : made;
       if (options.json === true) printJson(shown);
-      else process.stdout.write(`${shown.id} ${shown.state}${shown.endpoints['producer'] === undefined ? '' : ` ${shown.endpoints['producer']}`}\n`);
-      if (options.wait && shown.state !== 'ready') throw new CommandError(`${shown.id} is ${shown.state}: ${shown.reason}`, EXIT.failed);
+      else
+        process.stdout.write(
+          `${shown.id} ${shown.state}${shown.endpoints['producer'] === undefined ? '' : ` ${shown.endpoints['producer']}`}\n`,
+        );
+      if (options.wait && shown.state !== 'ready')
+        throw new CommandError(`${shown.id} is ${shown.state}: ${shown.reason}`, EXIT.failed);
     });
 
   stream
@@ -68,10 +80,27 @@ export function streamCommands(program: Command, client: () => Client): void {
     .option('--released', 'released ones too')
     .option('--json', 'print one JSON document')
     .action(async (options: { project?: string; released?: boolean; json?: boolean }) => {
-      const query = { ...(options.project === undefined ? {} : { project: options.project }), released: options.released === true ? ('true' as const) : ('false' as const) };
+      const query = {
+        ...(options.project === undefined ? {} : { project: options.project }),
+        released: options.released === true ? ('true' as const) : ('false' as const),
+      };
       const listed = await client().call('stream.list', { query });
       if (options.json === true) return printJson(listed);
-      process.stdout.write(table(['id', 'name', 'template', 'state', 'in', 'out', 'buffered', 'expires'], listed.streams.map((s) => [s.id, s.name, s.template, s.state, s.counters?.messagesIn, s.counters?.messagesOut, s.counters?.buffered, shortTime(s.expiresAt)])));
+      process.stdout.write(
+        table(
+          ['id', 'name', 'template', 'state', 'in', 'out', 'buffered', 'expires'],
+          listed.streams.map((s) => [
+            s.id,
+            s.name,
+            s.template,
+            s.state,
+            s.counters?.messagesIn,
+            s.counters?.messagesOut,
+            s.counters?.buffered,
+            shortTime(s.expiresAt),
+          ]),
+        ),
+      );
     });
 
   stream
@@ -84,7 +113,19 @@ export function streamCommands(program: Command, client: () => Client): void {
       if (options.json === true) return printJson(shown);
       process.stdout.write(details(pairsOf(shown)));
       if (shown.connections.length > 0) {
-        process.stdout.write(`\n${table(['role', 'from', 'credential', 'messages', 'volume', 'since'], shown.connections.map((c) => [c.role, c.remoteAddress, c.credential, c.messages, bytes(c.bytes), shortTime(c.connectedAt)]))}`);
+        process.stdout.write(
+          `\n${table(
+            ['role', 'from', 'credential', 'messages', 'volume', 'since'],
+            shown.connections.map((c) => [
+              c.role,
+              c.remoteAddress,
+              c.credential,
+              c.messages,
+              bytes(c.bytes),
+              shortTime(c.connectedAt),
+            ]),
+          )}`,
+        );
       }
     });
 
@@ -95,7 +136,10 @@ export function streamCommands(program: Command, client: () => Client): void {
     .requiredOption('--lifetime <duration>', 'for example 4h', duration)
     .option('--json', 'print one JSON document')
     .action(async (id: string, options: { lifetime: number; json?: boolean }) => {
-      const extended = await client().call('stream.extend', { params: { id }, body: { lifetimeSeconds: options.lifetime } });
+      const extended = await client().call('stream.extend', {
+        params: { id },
+        body: { lifetimeSeconds: options.lifetime },
+      });
       if (options.json === true) return printJson(extended);
       process.stdout.write(`${extended.id} lives until ${shortTime(extended.expiresAt)}\n`);
     });
@@ -108,7 +152,9 @@ export function streamCommands(program: Command, client: () => Client): void {
     .option('--json', 'print one JSON document')
     .action(async (id: string, options: { wait: boolean; json?: boolean }) => {
       const asked = await client().call('stream.delete', { params: { id } });
-      const shown = options.wait ? await client().call('stream.show', { params: { id: asked.id }, query: { waitSeconds: READY_SECONDS } }) : asked;
+      const shown = options.wait
+        ? await client().call('stream.show', { params: { id: asked.id }, query: { waitSeconds: READY_SECONDS } })
+        : asked;
       if (options.json === true) return printJson(shown);
       process.stdout.write(`${shown.id} ${shown.state}\n`);
     });
@@ -123,8 +169,12 @@ export function streamCommands(program: Command, client: () => Client): void {
     .option('--name <name>', 'name in that file; default: the stream’s id')
     .option('--json', 'print one JSON document')
     .action(async (id: string, options: CredentialOptions) => {
-      if (options.role !== 'producer' && options.role !== 'consumer') throw new CommandError('--role is producer or consumer.');
-      const issued = await client().call('stream.credential', { params: { id }, body: { role: options.role, ...(options.lifetime === undefined ? {} : { lifetimeSeconds: options.lifetime }) } });
+      if (options.role !== 'producer' && options.role !== 'consumer')
+        throw new CommandError('--role is producer or consumer.');
+      const issued = await client().call('stream.credential', {
+        params: { id },
+        body: { role: options.role, ...(options.lifetime === undefined ? {} : { lifetimeSeconds: options.lifetime }) },
+      });
       if (options.file !== undefined) {
         addAttachment(options.file, options.name ?? id, issued);
         const { password: _, ...rest } = issued;
@@ -133,7 +183,15 @@ export function streamCommands(program: Command, client: () => Client): void {
         return;
       }
       if (options.json === true) return printJson(issued);
-      process.stdout.write(details([['endpoint', issued.endpoint], ['plain_username', issued.username], ['plain_password', issued.password], ['delivery', issued.delivery], ['expires', shortTime(issued.expiresAt)]]));
+      process.stdout.write(
+        details([
+          ['endpoint', issued.endpoint],
+          ['plain_username', issued.username],
+          ['plain_password', issued.password],
+          ['delivery', issued.delivery],
+          ['expires', shortTime(issued.expiresAt)],
+        ]),
+      );
     });
 
   const template = program.command('template').description('what streams can be made of');
@@ -144,7 +202,14 @@ export function streamCommands(program: Command, client: () => Client): void {
     .action(async (options: { json?: boolean }) => {
       const { templates } = await client().call('template.list');
       if (options.json === true) return printJson({ templates });
-      process.stdout.write(table(['name', 'engine', 'admission', 'delivery', 'overflow', 'title'], templates.map((t) => [t['name'], t['engine'], t['admission'], t['delivery'], t['overflow'], t['title']].map(String))));
+      process.stdout.write(
+        table(
+          ['name', 'engine', 'admission', 'delivery', 'overflow', 'title'],
+          templates.map((t) =>
+            [t['name'], t['engine'], t['admission'], t['delivery'], t['overflow'], t['title']].map(String),
+          ),
+        ),
+      );
     });
 }
 
@@ -159,7 +224,16 @@ function pairsOf(s: Result<'stream.show'>): [string, string | number | null][] {
     ['state', `${s.state}${s.reason === '' ? '' : `: ${s.reason}`}`],
     ...Object.entries(s.endpoints).map(([role, endpoint]): [string, string] => [`${role} endpoint`, endpoint]),
     ['expires', shortTime(s.expiresAt)],
-    ...(c === null ? [] : ([['in', `${c.messagesIn} messages, ${bytes(c.bytesIn)}`], ['out', `${c.messagesOut} messages, ${bytes(c.bytesOut)}`], ['buffered', `${c.buffered} messages, ${bytes(c.bufferedBytes)}`], ['dropped', c.dropped], ['redelivered', c.redelivered], ['refused', `${c.refused} connections`]] as [string, string | number][])),
+    ...(c === null
+      ? []
+      : ([
+          ['in', `${c.messagesIn} messages, ${bytes(c.bytesIn)}`],
+          ['out', `${c.messagesOut} messages, ${bytes(c.bytesOut)}`],
+          ['buffered', `${c.buffered} messages, ${bytes(c.bufferedBytes)}`],
+          ['dropped', c.dropped],
+          ['redelivered', c.redelivered],
+          ['refused', `${c.refused} connections`],
+        ] as [string, string | number][])),
   ];
 }
 
@@ -170,7 +244,8 @@ function addAttachment(path: string, name: string, issued: Result<'stream.creden
     const earlier = JSON.parse(readFileSync(path, 'utf8')) as { streams?: Record<string, unknown> };
     streams = earlier.streams ?? {};
   } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw new CommandError(`${path} is there but is no attachment file`);
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'))
+      throw new CommandError(`${path} is there but is no attachment file`);
   }
   const { role, endpoint, username, password, delivery, expiresAt } = issued;
   streams[name] = { stream: issued.stream, role, endpoint, username, password, delivery, expiresAt };

@@ -16,7 +16,9 @@ interface MintOptions {
 }
 
 export function tokenCommands(program: Command, client: () => Client): void {
-  const token = program.command('token').description('project access tokens: one project, one enclave, a set of scopes');
+  const token = program
+    .command('token')
+    .description('project access tokens: one project, one enclave, a set of scopes');
 
   token
     .command('mint')
@@ -28,7 +30,10 @@ export function tokenCommands(program: Command, client: () => Client): void {
     .option('--description <text>', 'what it is for')
     .option('--subject <name>', 'who answers for it')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExample:\n  beamway token mint --project demo --environment ace --scope job:submit job:read stream:create --lifetime 24h\n')
+    .addHelpText(
+      'after',
+      '\nExample:\n  beamway token mint --project demo --environment ace --scope job:submit job:read stream:create --lifetime 24h\n',
+    )
     .action(async (options: MintOptions) => {
       const minted = await client().call('token.mint', {
         body: {
@@ -42,7 +47,9 @@ export function tokenCommands(program: Command, client: () => Client): void {
       });
       if (options.json === true) return printJson(minted);
       process.stdout.write(`${minted.value}\n`);
-      process.stderr.write(`${minted.id} for ${minted.project ?? ''} in ${minted.environments.join(', ')}, expires ${shortTime(minted.expiresAt)}. The value above is shown once.\n`);
+      process.stderr.write(
+        `${minted.id} for ${minted.project ?? ''} in ${minted.environments.join(', ')}, expires ${shortTime(minted.expiresAt)}. The value above is shown once.\n`,
+      );
     });
 
   token
@@ -51,9 +58,24 @@ export function tokenCommands(program: Command, client: () => Client): void {
     .option('--project <name>')
     .option('--json', 'print one JSON document')
     .action(async (options: { project?: string; json?: boolean }) => {
-      const { tokens, next } = await client().call('token.list', { query: options.project === undefined ? {} : { project: options.project } });
+      const { tokens, next } = await client().call('token.list', {
+        query: options.project === undefined ? {} : { project: options.project },
+      });
       if (options.json === true) return printJson({ tokens, next });
-      process.stdout.write(table(['id', 'kind', 'project', 'environments', 'state', 'expires', 'description'], tokens.map((t) => [t.id, t.kind, t.project, t.environments.join(','), t.state, shortTime(t.expiresAt), t.description])));
+      process.stdout.write(
+        table(
+          ['id', 'kind', 'project', 'environments', 'state', 'expires', 'description'],
+          tokens.map((t) => [
+            t.id,
+            t.kind,
+            t.project,
+            t.environments.join(','),
+            t.state,
+            shortTime(t.expiresAt),
+            t.description,
+          ]),
+        ),
+      );
     });
 
   token
@@ -62,7 +84,8 @@ export function tokenCommands(program: Command, client: () => Client): void {
     .description('show a bearer, without its value')
     .option('--json', 'print one JSON document')
     .action(async (id: string | undefined, options: { json?: boolean }) => {
-      const shown = id === undefined ? await client().call('self.show') : await client().call('token.show', { params: { id } });
+      const shown =
+        id === undefined ? await client().call('self.show') : await client().call('token.show', { params: { id } });
       if (options.json === true) return printJson(shown);
       process.stdout.write(
         details([
@@ -88,8 +111,10 @@ export function tokenCommands(program: Command, client: () => Client): void {
     .option('--self', 'revoke the token in use')
     .option('--json', 'print one JSON document')
     .action(async (id: string | undefined, options: { self?: boolean; json?: boolean }) => {
-      if ((id === undefined) === (options.self !== true)) throw new CommandError('Name a token, or say --self, not both.');
-      const revoked = id === undefined ? await client().call('self.revoke') : await client().call('token.revoke', { params: { id } });
+      if ((id === undefined) === (options.self !== true))
+        throw new CommandError('Name a token, or say --self, not both.');
+      const revoked =
+        id === undefined ? await client().call('self.revoke') : await client().call('token.revoke', { params: { id } });
       if (options.json === true) return printJson(revoked);
       process.stdout.write(`${revoked.id} is revoked\n`);
     });

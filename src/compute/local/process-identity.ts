@@ -1,0 +1,50 @@
+/**
+ * Who a process is, beyond its number: the start time of /proc/<pid>/stat (field 22, ticks since boot) and the boot's id.
+ * A pid is given out again; the three together are not. Linux only, as the local scheduler is. No state.
+ */
+import { readFileSync } from 'node:fs';
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTicks: number;
+  readonly bootId: string;
+}
+
+let bootId: string | undefined;
+
+function thisBoot(): string {
+  bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  return bootId;
+}
+
+/** Undefined when there is no such process, or only its zombie is left: nobody may have reaped it yet. */
+export function identityOf(pid: number): ProcessIdentity | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  // The name in field 2 is in parentheses and may hold anything, parentheses and blanks too.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const state = fields[0];
+  const startTicks = Number(fields[19]);
+  if (state === undefined || state === 'Z' || state === 'X' || !Number.isSafeInteger(startTicks)) return undefined;
+  return { pid, startTicks, bootId: thisBoot() };
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  const now = identityOf(identity.pid);
+  return now !== undefined && now.startTicks === identity.startTicks && now.bootId === identity.bootId;
+}
+
+/** Sends `signal` if the process is still the one meant; false when it is gone. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isAlive(identity)) return false;
+  try {
+    process.kill(identity.pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}

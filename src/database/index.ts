@@ -1,0 +1,25 @@
+/** The only door of the room `database/`; README.md says what it decides and who may call. */
+export type { Database, DatabaseTarget, NoTables, OpenOptions } from './connect.ts';
+export { openDatabase } from './connect.ts';
+export { EmbeddedError } from './embedded/embedded-error.ts';
+export { removeEmbedded } from './embedded/leftovers.ts';
+export type { EmbeddedDatabase, EmbeddedOptions, SocketConnection } from './embedded/supervise.ts';
+export { startEmbedded } from './embedded/supervise.ts';
+export type { DatabaseLog } from './log.ts';
+export { silentLog } from './log.ts';
+export type { MigrateResult, RoomMigration, RoomMigrations } from './migrate.ts';
+export { MigrationError, migrate } from './migrate.ts';
+export type { EmittedEvent, TransactionScope } from './outbox/emit.ts';
+export { emit } from './outbox/emit.ts';
+export { databaseMigrations } from './outbox/migrations.ts';
+export type { OutboxEvent } from './outbox/outbox.ts';
+export type { PruneOptions, PruneResult } from './outbox/prune-outbox.ts';
+export { pruneOutbox } from './outbox/prune-outbox.ts';
+export type { OutboxReader, ReadOutboxOptions } from './outbox/read-outbox.ts';
+export { readOutbox } from './outbox/read-outbox.ts';
+export type { Queries, TransactionQueries } from './queries.ts';
+export type { AfterOptions, Queue, QueuedJob, QueuePayload, WorkOptions } from './queue.ts';
+export { startQueue } from './queue.ts';
+export type { TransactionOptions } from './transaction.ts';
+export { CommitUnknownError, onceCommitted, transaction } from './transaction.ts';
+export { isAway, isContention } from './transient.ts';
