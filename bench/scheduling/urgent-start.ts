@@ -7,9 +7,10 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
-import { type LocalScheduler, openLocalScheduler } from '../../src/compute/index.ts';
-import type { NativeJob, SchedulerJobSpec } from '../../src/compute/scheduler.ts';
+import { type LocalScheduler, openLocalScheduler, type SchedulerJobSpec } from '../../src/compute/index.ts';
 import type { BenchContext, BenchFigure, FigureOutcome } from '../figure.ts';
+
+type NativeJob = Awaited<ReturnType<LocalScheduler['show']>>;
 
 const NODES = 4;
 const SLOTS = 4;

@@ -55,7 +55,7 @@ async function adoptAttempt(cluster: LocalCluster, job: LocalJob, attempt: Attem
     endsByMs,
     preempting: job.ending !== undefined,
   });
-  if (!(await settleAttempt(cluster, job, true))) return;
+  if (!(await settleAttempt(cluster, job, { gone: true }))) return;
   followAttempt(cluster, job);
   // The crash may have come between the order and its signal; a second signal says nothing new.
   if (job.ending !== undefined) await signalRunner(paths.started);

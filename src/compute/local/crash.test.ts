@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { jobSpec, untilEnded, untilJob, untilMark, WAITER } from '../scheduler.conformance.ts';
 import { attemptPaths, type Started } from './attempt-files.ts';
 import { saveFile } from './durable-file.ts';
+import type { JobRecord } from './job-record.ts';
 import { leftovers, openTestCluster } from './local-cluster.fixture.ts';
 import { identityOf } from './process-identity.ts';
 
@@ -153,6 +154,39 @@ describe('a local job whose runner is killed', () => {
     });
     assert.equal((await again.show(job.nativeId)).state, 'node-failed');
     assert.deepEqual(await leftovers(under.stateDir), []);
+  });
+
+  it('is not waited for when the machine was started anew meanwhile', async (context) => {
+    const under = await openTestCluster();
+    context.after(() => under.dispose());
+    const specs = [true, false].map((requeue) => jobSpec({ requeue, notBefore: Date.now() + 3_600_000 }));
+    const jobs = await Promise.all(specs.map((spec) => under.scheduler.submit(spec)));
+    const again = await under.reopen(async () => {
+      for (const job of jobs) {
+        const file = `${under.stateDir}/jobs/${job.nativeId}/job.json`;
+        const record = JSON.parse(await readFile(file, 'utf8')) as JobRecord;
+        const attempt = {
+          attempt: 1,
+          placedAtMs: 0,
+          placement: [{ node: 'n01', slots: [0] }],
+          cookie: `c${job.nativeId}`,
+          bootId: 'another boot',
+        };
+        await saveFile(file, JSON.stringify({ ...record, attempts: [attempt] }));
+      }
+    });
+    const seen = await Promise.all(jobs.map((job) => again.show(job.nativeId)));
+    assert.deepEqual(
+      seen.map((job) => [job.state, job.attempts[0]?.outcome]),
+      [
+        ['queued', 'node-failed'],
+        ['node-failed', 'node-failed'],
+      ],
+    );
+    assert.deepEqual(
+      (await again.nodes()).map((node) => node.free),
+      [2, 2],
+    );
   });
 
   it('is not taken for alive because another process has its pid, and that one is not touched', async (context) => {

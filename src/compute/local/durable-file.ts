@@ -24,6 +24,8 @@ export interface WriteOptions {
   /** Default 0600. */
   readonly mode?: number;
   readonly owner?: Owner;
+  /** False for what means nothing after a power cut; it is still whole or absent. Default true. */
+  readonly sync?: boolean;
 }
 
 let serial = 0;
@@ -35,13 +37,13 @@ function writeWhole(path: string, text: string, options: WriteOptions): void {
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
     if (options.owner !== undefined) fchownSync(file, options.owner.uid, options.owner.gid);
-    fsyncSync(file);
+    if (options.sync !== false) fsyncSync(file);
   } finally {
     closeSync(file);
   }
 }
 
-/** Replaces `path`; on return its content is on the disk. */
+/** Replaces `path`; on return its content is on the disk, unless `sync` is false. */
 export function writeFileDurably(path: string, text: string, options: WriteOptions = {}): void {
   const temporary = besides(path);
   writeWhole(temporary, text, options);
@@ -49,9 +51,9 @@ export function writeFileDurably(path: string, text: string, options: WriteOptio
 }
 
 /** Creates `path` with its whole content, or returns false because it exists: exactly one of many callers wins. */
-export function createFileOnce(path: string, text: string): boolean {
+export function createFileOnce(path: string, text: string, options: WriteOptions = {}): boolean {
   const temporary = besides(path);
-  writeWhole(temporary, text, {});
+  writeWhole(temporary, text, options);
   try {
     linkSync(temporary, path);
     return true;

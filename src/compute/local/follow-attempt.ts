@@ -10,7 +10,7 @@ import { attemptFolder } from './job-folder.ts';
 import { openAttempt, withAttempt } from './job-record.ts';
 import { killProcessesOf } from './kill-processes.ts';
 import { type LocalCluster, type LocalJob, tellListeners } from './local-cluster.ts';
-import { isAlive } from './process-identity.ts';
+import { isAlive, thisBoot } from './process-identity.ts';
 
 /** How late the death of an adopted runner is seen; that of our own child is seen at once. */
 const LOOK_EVERY_MS = 1000;
@@ -92,23 +92,27 @@ async function lookAtAttempt(cluster: LocalCluster, job: LocalJob): Promise<bool
  * no runner can take it any more. Called when its runner is gone, now and then, and for every open attempt after a
  * restart. True when it still runs.
  */
-export async function settleAttempt(cluster: LocalCluster, job: LocalJob, runnerGone = false): Promise<boolean> {
+export async function settleAttempt(cluster: LocalCluster, job: LocalJob, runner: RunnerFacts = {}): Promise<boolean> {
   if (await lookAtAttempt(cluster, job)) return false;
   const attempt = openAttempt(job.record);
   if (attempt === undefined) return false;
   const paths = attemptPaths(attemptFolder(cluster.folders, job.record.nativeId, attempt.attempt));
   const same = (): boolean => cluster.phase !== 'closed' && openAttempt(job.record)?.attempt === attempt.attempt;
+  if (attempt.bootId !== thisBoot()) {
+    finishAttempt(cluster, job, { kind: 'node-failed', detail: 'the machine was started anew' });
+    return false;
+  }
   let started = (await readJson(paths.started)) as Started | undefined;
   if (!same()) return false;
   if (started === undefined) {
-    if (!runnerGone) return true; // on its way to a runner of ours
+    if (runner.gone !== true) return true; // on its way to a runner of ours
     const revoked: Started = { kind: 'revoked' };
     if (createRevocation(paths.started, revoked)) started = revoked;
     else started = (await readJson(paths.started)) as Started;
     if (!same()) return false;
   }
   if (started.kind === 'revoked') {
-    finishAttempt(cluster, job, { kind: 'not-started', detail: 'no runner took it' });
+    finishAttempt(cluster, job, { kind: 'not-started', detail: 'no runner took it', ...retry(runner) });
     return false;
   }
   if (isAlive(started)) return true;
@@ -122,6 +126,15 @@ export async function settleAttempt(cluster: LocalCluster, job: LocalJob, runner
     });
   return false;
 }
+
+export interface RunnerFacts {
+  /** No runner of ours has the attempt, or will get it. */
+  readonly gone?: boolean;
+  /** How long the job waits if its script never ran. */
+  readonly retryAfterMs?: number;
+}
+
+const retry = ({ retryAfterMs }: RunnerFacts) => (retryAfterMs === undefined ? {} : { retryAfterMs });
 
 function createRevocation(path: string, revoked: Started): boolean {
   try {

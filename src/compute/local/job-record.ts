@@ -14,6 +14,8 @@ export interface AttemptRecord {
   readonly placedAtMs: number;
   readonly placement: readonly { readonly node: string; readonly slots: readonly number[] }[];
   readonly cookie: string;
+  /** The boot of the machine it was placed in; in another one it cannot run, and whether it did is not known. */
+  readonly bootId: string;
   readonly startedAtMs?: number;
   readonly endedAtMs?: number;
   readonly outcome?: AttemptOutcome;

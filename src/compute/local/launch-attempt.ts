@@ -11,6 +11,7 @@ import { claimsPath, createAttempt, scriptPath, workFolder } from './job-folder.
 import { type AttemptRecord, openAttempt, withAttempt } from './job-record.ts';
 import type { LocalCluster, LocalJob } from './local-cluster.ts';
 import { launched } from './order-end.ts';
+import { thisBoot } from './process-identity.ts';
 import { saveJob } from './save-job.ts';
 
 /** How long a job waits after it could not be started for a reason of ours, such as a full disk. */
@@ -29,6 +30,7 @@ export function launchAttempt(cluster: LocalCluster, job: LocalJob, placement: P
     placedAtMs: nowMs,
     placement: placement.map((part, i) => ({ node: nodes[part.node]?.name ?? '', slots: numbers[i] ?? [] })),
     cookie: randomBytes(16).toString('hex'),
+    bootId: thisBoot(),
   };
   job.record = withAttempt(job.record, attempt);
   const done = handOver(cluster, job, {
@@ -66,7 +68,7 @@ async function handOver(
   followAttempt(cluster, job);
   cluster.pool.run(folder, () => {
     if (cluster.phase === 'closed' || openAttempt(job.record)?.attempt !== attempt.attempt) return;
-    settleAttempt(cluster, job, true).catch((error: unknown) => {
+    settleAttempt(cluster, job, { gone: true, retryAfterMs: START_BACKOFF_MS }).catch((error: unknown) => {
       cluster.options.log.error({ err: error, job: job.record.nativeId }, 'the end of a runner could not be settled');
     });
   });

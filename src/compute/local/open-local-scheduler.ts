@@ -3,25 +3,18 @@
  * pieces of this folder behind the port; decisions come from `batch/decide` alone, whenever a job is submitted or ends,
  * or a time is reached. Owns `stateDir`.
  */
-import { decide, enqueueJob } from '../../batch/index.ts';
-import { type NativeJob, type Scheduler, SchedulerError, type SchedulerJobSpec } from '../scheduler.ts';
+import { type NativeJob, type Scheduler, SchedulerError } from '../scheduler.ts';
+import { admitJob, resubmitJob } from './admit-job.ts';
 import { adoptJobs } from './adopt-jobs.ts';
 import { cancelQueued } from './cancel-queued.ts';
-import { checkFit, checkSpec } from './check-spec.ts';
-import { createJob, loadRecords, prepareFolders } from './job-folder.ts';
-import { type JobRecord, openAttempt } from './job-record.ts';
-import { launchAttempt } from './launch-attempt.ts';
-import {
-  batchJobOf,
-  emptyCluster,
-  type LocalCluster,
-  type LocalJob,
-  type LocalSchedulerOptions,
-  tellListeners,
-} from './local-cluster.ts';
+import { checkSpec } from './check-spec.ts';
+import { driveCluster } from './drive-cluster.ts';
+import { endAllJobs } from './end-all-jobs.ts';
+import { loadRecords, prepareFolders } from './job-folder.ts';
+import { openAttempt } from './job-record.ts';
+import { emptyCluster, type LocalCluster, type LocalJob, type LocalSchedulerOptions } from './local-cluster.ts';
 import { launched, orderEnd } from './order-end.ts';
 import { openRunnerPool } from './runner-pool.ts';
-import { renewClaims } from './save-job.ts';
 import { lockStateFolder } from './state-lock.ts';
 import { viewJob } from './view-job.ts';
 
@@ -39,11 +32,17 @@ export async function openLocalScheduler(options: LocalSchedulerOptions): Promis
     const folders = { root: options.stateDir, runAs: options.runAs };
     await prepareFolders(folders);
     const records = await loadRecords(folders);
-    const pool = openRunnerPool({ stateDir: options.stateDir, spares: options.spareRunners ?? SPARE_RUNNERS });
+    const pool = openRunnerPool({
+      stateDir: options.stateDir,
+      spares: options.spareRunners ?? SPARE_RUNNERS,
+      log: options.log,
+      clock: options.clock,
+    });
     const cluster = emptyCluster(options, pool, records);
     try {
       await adoptJobs(cluster, records);
     } catch (error) {
+      for (const job of cluster.jobs.values()) job.unfollow?.();
       await pool.close();
       throw error;
     }
@@ -56,45 +55,6 @@ export async function openLocalScheduler(options: LocalSchedulerOptions): Promis
     lock.release();
     throw error;
   }
-}
-
-/** From here on every wake is followed by one decision, applied at once. Returns the way to end the timer. */
-function driveCluster(cluster: LocalCluster): () => void {
-  const { clock } = cluster.options;
-  let due = false;
-  let disarm = (): void => {};
-  const turn = (): void => {
-    due = false;
-    disarm();
-    if (cluster.phase === 'open') {
-      const nowMs = clock.now();
-      const decision = decide(cluster.state, nowMs);
-      cluster.decision = decision;
-      for (const { job, placement } of decision.start) {
-        const started = cluster.jobs.get(job.id);
-        if (started !== undefined) launchAttempt(cluster, started, placement);
-      }
-      for (const { victim, for: preemptor } of decision.preempt) {
-        const job = cluster.jobs.get(victim.job.id);
-        const graceMs = cluster.state.tiers[victim.job.tier]?.graceMs ?? 0;
-        if (job === undefined) continue;
-        orderEnd(cluster, job, { cause: 'preempt', graceMs, atMs: nowMs, forJob: preemptor.id }).catch(
-          (error: unknown) => {
-            cluster.options.log.error({ err: error, job: victim.job.id }, 'a preemption could not be ordered');
-          },
-        );
-      }
-      if (decision.nextWakeMs !== undefined) disarm = clock.after(decision.nextWakeMs - nowMs, cluster.wake);
-    }
-    if (cluster.phase !== 'closed') tellListeners(cluster);
-  };
-  cluster.wake = () => {
-    if (due || cluster.phase === 'closed') return;
-    due = true;
-    setImmediate(turn);
-  };
-  cluster.wake();
-  return () => disarm();
 }
 
 function schedulerOf(cluster: LocalCluster, letGo: () => void): LocalScheduler {
@@ -121,7 +81,7 @@ function schedulerOf(cluster: LocalCluster, letGo: () => void): LocalScheduler {
       opened();
       checkSpec(spec);
       const known = cluster.keys.get(spec.key);
-      if (known !== undefined) return viewJob(cluster, await resubmitted(cluster, await known, spec));
+      if (known !== undefined) return viewJob(cluster, await resubmitJob(cluster, await known, spec));
       if (cluster.phase === 'ending') throw new SchedulerError('unavailable', 'the cluster is being shut down');
       return viewJob(cluster, await admitJob(cluster, spec));
     },
@@ -150,7 +110,7 @@ function schedulerOf(cluster: LocalCluster, letGo: () => void): LocalScheduler {
       opened();
       const { states, project } = filter;
       const jobs: NativeJob[] = [];
-      for (const job of cluster.jobs.values()) {
+      for (const job of [...cluster.jobs.values()].sort((a, b) => a.record.serial - b.record.serial)) {
         if (project !== undefined && job.record.spec.project !== project) continue;
         const view = viewJob(cluster, job);
         if (states === undefined || states.includes(view.state)) jobs.push(view);
@@ -189,81 +149,4 @@ function schedulerOf(cluster: LocalCluster, letGo: () => void): LocalScheduler {
       return closing;
     },
   };
-}
-
-async function resubmitted(cluster: LocalCluster, job: LocalJob, spec: SchedulerJobSpec): Promise<LocalJob> {
-  if (job.record.spec.claims === 0 || spec.claims.length === 0) return job;
-  try {
-    await renewClaims(cluster, job, spec.claims);
-  } catch (error) {
-    throw new SchedulerError('unavailable', 'the new claims of the job could not be recorded', { cause: error });
-  }
-  return job;
-}
-
-/** Accepts a new job; several submits with one key wait for the first. */
-function admitJob(cluster: LocalCluster, spec: SchedulerJobSpec): Promise<LocalJob> {
-  const serial = cluster.lastSerial + 1;
-  const { script: _script, claims, ...rest } = spec;
-  const record: JobRecord = {
-    version: 1,
-    nativeId: String(serial),
-    serial,
-    spec: { ...rest, claims: claims.length },
-    submittedAtMs: cluster.options.clock.now(),
-    attempts: [],
-  };
-  const batch = batchJobOf(cluster, record);
-  checkFit(cluster.state, cluster.options.tiers, {
-    ...batch,
-    tierName: spec.tier,
-    timeLimitSeconds: spec.timeLimitSeconds,
-  });
-  cluster.lastSerial = serial;
-  const admitted = createJob(cluster.folders, record, spec).then(
-    () => {
-      const job: LocalJob = {
-        record,
-        batch,
-        running: undefined,
-        ending: undefined,
-        unfollow: undefined,
-        saved: Promise.resolve(),
-      };
-      cluster.jobs.set(record.nativeId, job);
-      enqueueJob(cluster.state, batch);
-      cluster.wake();
-      return job;
-    },
-    (error: unknown) => {
-      cluster.keys.delete(spec.key);
-      cluster.options.log.error({ err: error, key: spec.key }, 'a job could not be recorded');
-      throw new SchedulerError('unavailable', 'the job could not be recorded', { cause: error });
-    },
-  );
-  cluster.keys.set(spec.key, admitted);
-  return admitted;
-}
-
-async function endAllJobs(cluster: LocalCluster): Promise<void> {
-  if (cluster.phase === 'closed') return;
-  cluster.phase = 'ending';
-  await Promise.allSettled([...cluster.keys.values()]);
-  const open = [...cluster.jobs.values()].filter((job) => openAttempt(job.record) !== undefined);
-  const ended = new Promise<void>((resolve) => {
-    const look = (): void => {
-      if (open.some((job) => openAttempt(job.record) !== undefined)) return;
-      cluster.listeners.delete(look);
-      resolve();
-    };
-    cluster.listeners.add(look);
-    look();
-  });
-  const atMs = cluster.options.clock.now();
-  await Promise.allSettled(
-    open.map((job) =>
-      orderEnd(cluster, job, { cause: 'shutdown', graceMs: cluster.state.tiers[job.batch.tier]?.graceMs ?? 0, atMs }),
-    ),
-  );
-  await ended;
 }

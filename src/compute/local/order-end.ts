@@ -26,7 +26,7 @@ export async function orderEnd(cluster: LocalCluster, job: LocalJob, order: EndO
   tellListeners(cluster);
   const paths = attemptPaths(attemptFolder(cluster.folders, job.record.nativeId, attempt.attempt));
   await launched.get(job); // its folder must be there; the launch looks at `job.ending` before it hands over
-  if (openAttempt(job.record)?.attempt !== attempt.attempt) return;
+  if (openAttempt(job.record)?.attempt !== attempt.attempt) return job.saved; // it was over before it began; that lasts once it is saved
   try {
     await saveFile(paths.end, JSON.stringify(order));
   } finally {

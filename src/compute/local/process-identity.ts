@@ -12,7 +12,8 @@ export interface ProcessIdentity {
 
 let bootId: string | undefined;
 
-function thisBoot(): string {
+/** Names this boot of the machine: nothing that ran in another one runs. */
+export function thisBoot(): string {
   bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   return bootId;
 }

@@ -30,7 +30,7 @@ export async function runAttempt(folder: string, requests: { onEnd: () => void }
   const self = identityOf(process.pid);
   if (self === undefined) throw new Error('/proc does not show this process');
   const taken: Started = { kind: 'claimed', ...self };
-  if (!createFileOnce(paths.started, JSON.stringify(taken))) return;
+  if (!createFileOnce(paths.started, JSON.stringify(taken), { sync: false })) return;
 
   const stop = new AbortController();
   requests.onEnd = () => stop.abort();
@@ -90,7 +90,7 @@ async function attemptExit({ order, paths, stop, requests }: Attempt): Promise<E
   if (stop.signal.aborted) requests.onEnd();
   const disarm = clock.after(order.timeLimitMs, () => terminate('time-limit', order.killGraceMs));
   const running: Running = { atMs: startedAtMs };
-  writeFileDurably(paths.running, JSON.stringify(running));
+  writeFileDurably(paths.running, JSON.stringify(running), { sync: false });
 
   const { code, signal } = await gone;
   const endedAtMs = clock.now();

@@ -6,8 +6,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Clock } from '../../clock.ts';
+import type { LocalLog } from './local-cluster.ts';
 
 const RUNNER = fileURLToPath(new URL('./job-runner.ts', import.meta.url));
+
+const REFILL_AFTER_MS = 100;
 
 export interface RunnerPool {
   /** Hands an attempt's folder to a runner. `onGone` is called once, when that process is gone or could not be started. */
@@ -20,22 +24,24 @@ export interface RunnerPoolOptions {
   /** Compiled runner code and the runners' own messages are kept here. */
   readonly stateDir: string;
   readonly spares: number;
+  readonly log: LocalLog;
+  readonly clock: Clock;
 }
 
-export function openRunnerPool({ stateDir, spares }: RunnerPoolOptions): RunnerPool {
+export function openRunnerPool({ stateDir, spares, log, clock }: RunnerPoolOptions): RunnerPool {
   const idle = new Set<ChildProcess>();
   let open = true;
-  let refill: NodeJS.Immediate | undefined;
+  let cancelRefill: (() => void) | undefined;
 
   const start = (): ChildProcess => {
-    const log = openSync(`${stateDir}/runners.log`, 'a', 0o600);
+    const messages = openSync(`${stateDir}/runners.log`, 'a', 0o600);
     try {
       // An empty environment: nothing of the control plane's reaches a job. The compile cache saves two thirds of the start.
       const runner = spawn(process.execPath, ['--max-old-space-size=64', '--max-semi-space-size=1', RUNNER], {
         cwd: '/',
         env: { NODE_COMPILE_CACHE: `${stateDir}/runner-cache` },
         detached: true,
-        stdio: ['pipe', 'ignore', log],
+        stdio: ['pipe', 'ignore', messages],
       });
       runner.unref();
       runner.stdin?.on('error', () => {}); // it died; `exit` says so
@@ -45,21 +51,26 @@ export function openRunnerPool({ stateDir, spares }: RunnerPoolOptions): RunnerP
       runner.once('error', () => idle.delete(runner));
       return runner;
     } finally {
-      closeSync(log);
+      closeSync(messages);
     }
   };
 
   const top = (): void => {
-    refill = undefined;
+    cancelRefill = undefined;
     if (!open || idle.size >= spares) return;
-    idle.add(start());
+    try {
+      idle.add(start());
+    } catch (error) {
+      log.warn({ err: error }, 'no runner could be kept ready'); // the next job tries again, and says so if it fails
+      return;
+    }
     later();
   };
-  // One at a time and after what is due now: a refill must not delay the job it makes room for.
+  // One at a time and a little later: the start of a spare must not slow down that of the job it is to replace.
   const later = (): void => {
-    if (open && idle.size < spares) refill ??= setImmediate(top).unref();
+    if (open && idle.size < spares) cancelRefill ??= clock.after(REFILL_AFTER_MS, top);
   };
-  later();
+  top();
 
   return {
     run(folder, onGone) {
@@ -80,7 +91,7 @@ export function openRunnerPool({ stateDir, spares }: RunnerPoolOptions): RunnerP
     },
     async close() {
       open = false;
-      if (refill !== undefined) clearImmediate(refill);
+      cancelRefill?.();
       const gone = [...idle].map(
         (spare) => new Promise((resolve) => spare.once('exit', resolve).once('error', resolve).ref()),
       );

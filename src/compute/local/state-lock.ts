@@ -52,6 +52,14 @@ export function lockStateFolder(folder: string): StateLock {
     }
     for (const old of generations(folder)) if (old < mine) rmSync(`${folder}/lock.${old}`, { force: true });
     const released: LockFile = { kind: 'released' };
-    return { release: () => writeFileDurably(path, JSON.stringify(released)) };
+    return {
+      release() {
+        try {
+          writeFileDurably(path, JSON.stringify(released));
+        } catch {
+          // The folder is gone or full: the lock is free as soon as this process is.
+        }
+      },
+    };
   }
 }

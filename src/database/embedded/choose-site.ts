@@ -139,7 +139,12 @@ function writeConfiguration(
   const folder = join(base, 'configuration');
   ensureFolder(folder, us, 0o755);
   const root: OsUser = { name: 'root', uid: 0, gid: 0 };
-  const settings = { socketFolder, maxConnections: options.maxConnections ?? 120, durable: options.durable ?? true };
+  const settings = {
+    stateDir: options.stateDir,
+    socketFolder,
+    maxConnections: options.maxConnections ?? 120,
+    durable: options.durable ?? true,
+  };
   replaceFile(join(folder, 'postgresql.conf'), postgresqlConf(settings), 0o644);
   replaceFile(join(folder, 'pg_hba.conf'), pgHbaConf, 0o644);
   replaceFile(join(folder, 'pg_ident.conf'), pgIdentConf([us, root, user]), 0o644);

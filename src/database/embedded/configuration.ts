@@ -14,6 +14,8 @@ export const APPLICATION_ROLE = 'beamway';
 export const DATABASE_NAME = 'beamway';
 
 export interface ServerSettings {
+  /** Named in the file's head, so that an operator who finds a place elsewhere can tell whose it is. */
+  readonly stateDir: string;
   readonly socketFolder: string;
   readonly maxConnections: number;
   /** False only for servers of tests, whose data need not outlive a power cut. */
@@ -70,7 +72,7 @@ export function postgresqlConf(settings: ServerSettings): string {
     'log_parameter_max_length = 0',
     'log_parameter_max_length_on_error = 0',
   ];
-  return `# Written by Beamway at every start; changes here are lost.\n${lines.join('\n')}\n`;
+  return `# Written by Beamway at every start; changes here are lost.\n# State folder: ${settings.stateDir.replaceAll(/[\r\n]/g, '?')}\n${lines.join('\n')}\n`;
 }
 
 export const pgHbaConf = '# Written by Beamway at every start.\nlocal all all peer map=beamway\n';

@@ -48,8 +48,10 @@ test('of many processes that find a stale lock at once, one gets it', async (t) 
   writeFileSync(
     program,
     `import { takeLock } from ${module};
+     process.on('disconnect', () => process.exit());
+     process.channel.ref();
      process.send('there');
-     process.once('message', () => { try { takeLock(process.argv[2]); process.send('got'); } catch (e) { process.send(e.message); } });`,
+     process.on('message', () => { try { takeLock(process.argv[2]); process.send('got'); } catch (e) { process.send(e.message); } });`,
   );
   const contenders = Array.from({ length: 6 }, () => fork(program, [folder], { execArgv: [] }));
   atEnd(t, () => {

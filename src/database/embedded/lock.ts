@@ -18,9 +18,7 @@ export interface SupervisorLock {
 
 /** The process that holds the lock of `folder`, if it lives. */
 export function lockHolder(folder: string): ProcessIdentity | undefined {
-  const highest = numbersIn(folder).at(-1);
-  const holder = highest === undefined ? undefined : readHolder(join(folder, fileName(highest)));
-  return holder !== undefined && isAlive(holder) ? holder : undefined;
+  return look(folder).holder;
 }
 
 /** Takes the lock. Throws EmbeddedError when another living supervisor (this process included) holds it. */
@@ -29,10 +27,11 @@ export function takeLock(folder: string): SupervisorLock {
   if (us === undefined)
     throw new EmbeddedError('/proc is not mounted: the embedded PostgreSQL needs it; use an external one by URL');
   for (;;) {
-    const holder = lockHolder(folder);
+    const { highest, holder } = look(folder);
     if (holder !== undefined)
       throw new EmbeddedError(`${folder} is in use by process ${holder.pid}: stop that one first`);
-    const number = (numbersIn(folder).at(-1) ?? 0) + 1;
+    // One more than the very file that was found not to count: two contenders with the same view want the same number.
+    const number = highest + 1;
     const path = join(folder, fileName(number));
     if (!linkNew(folder, path, us)) continue;
     // A number above ours means that our view was old: somebody took and dropped numbers in between.
@@ -48,6 +47,16 @@ export function takeLock(folder: string): SupervisorLock {
         held = false;
       },
     };
+  }
+}
+
+/** The highest number, 0 for none, and its holder if that lives. */
+function look(folder: string): { readonly highest: number; readonly holder: ProcessIdentity | undefined } {
+  for (;;) {
+    const highest = numbersIn(folder).at(-1) ?? 0;
+    if (highest === 0) return { highest, holder: undefined };
+    const holder = readHolder(join(folder, fileName(highest)));
+    if (holder !== 'gone') return { highest, holder: holder !== undefined && isAlive(holder) ? holder : undefined };
   }
 }
 
@@ -76,7 +85,8 @@ function linkNew(folder: string, path: string, us: ProcessIdentity): boolean {
   }
 }
 
-function readHolder(path: string): ProcessIdentity | undefined {
+/** `gone`: the file was removed since it was listed, so a higher one is there. */
+function readHolder(path: string): ProcessIdentity | 'gone' | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
     if (typeof value !== 'object' || value === null) return undefined;
@@ -84,7 +94,8 @@ function readHolder(path: string): ProcessIdentity | undefined {
     if (typeof pid !== 'number' || typeof startTicks !== 'number' || typeof bootId !== 'string') return undefined;
     return { pid, startTicks, bootId };
   } catch (error) {
-    if (error instanceof SyntaxError || hasCode(error, 'ENOENT')) return undefined;
+    if (error instanceof SyntaxError) return undefined;
+    if (hasCode(error, 'ENOENT')) return 'gone';
     throw error;
   }
 }

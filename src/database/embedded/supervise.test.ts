@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { sql } from 'kysely';
 import { systemClock } from '../../clock.ts';
 import { openDatabase } from '../connect.ts';
@@ -12,7 +12,7 @@ import { transaction } from '../transaction.ts';
 import { until } from '../wait.ts';
 import { removeEmbedded } from './leftovers.ts';
 import { identityOf, processesIn, signalProcess } from './process-identity.ts';
-import { startEmbedded } from './supervise.ts';
+import { type EmbeddedDatabase, startEmbedded } from './supervise.ts';
 import {
   atEnd,
   nobodyWorksIn,
@@ -24,10 +24,15 @@ import {
 } from './supervisor-process.ts';
 
 const openOptions = { clock: systemClock, log: silentLog, patienceMs: 30_000 };
-test('a server killed while rows are written comes back and has every acknowledged row', async (t) => {
-  const stateDir = join(temporaryFolder(t), 'state');
+async function start(t: TestContext, stateDir: string): Promise<EmbeddedDatabase> {
   const server = await startEmbedded(testOptions(stateDir));
   atEnd(t, () => server.stop());
+  return server;
+}
+
+test('a server killed while rows are written comes back and has every acknowledged row', async (t) => {
+  const stateDir = join(temporaryFolder(t), 'state');
+  const server = await start(t, stateDir);
   const rooms = [
     {
       room: 'try',
@@ -78,7 +83,7 @@ test('a server killed while rows are written comes back and has every acknowledg
 
 test('stopping leaves no process, no socket and no pid file; the data are there at the next start', async (t) => {
   const stateDir = join(temporaryFolder(t), 'state');
-  const first = await startEmbedded(testOptions(stateDir));
+  const first = await start(t, stateDir);
   const { host } = first.connection;
   await query(host, 'create table kept (x int)');
   await first.stop();
@@ -87,8 +92,7 @@ test('stopping leaves no process, no socket and no pid file; the data are there 
   assert.deepEqual(processesIn(data), []);
   assert.deepEqual(readdirSync(host), []);
   assert.ok(!existsSync(join(data, 'postmaster.pid')));
-  const second = await startEmbedded(testOptions(stateDir));
-  atEnd(t, () => second.stop());
+  const second = await start(t, stateDir);
   assert.equal(second.adopted, false);
   assert.deepEqual(await query(second.connection.host, "select to_regclass('kept')::text as name"), [{ name: 'kept' }]);
 });
@@ -100,8 +104,7 @@ test('after kill -9 of the supervisor the next one adopts the running server and
   assert.ok(ready !== undefined);
   await first.kill();
   assert.ok(identityOf(ready.pid) !== undefined, 'the server outlives its supervisor');
-  const second = await startEmbedded(testOptions(stateDir));
-  atEnd(t, () => second.stop());
+  const second = await start(t, stateDir);
   assert.equal(second.adopted, true);
   assert.equal(second.pid(), ready.pid);
   const restarted = new Promise<number>((resolve) => void second.onRestart(resolve));
@@ -121,15 +124,14 @@ test('a server that died together with its supervisor is begun anew, and a serve
   const again = (await second.answer).ready;
   assert.ok(again !== undefined && !again.adopted);
   await second.end('leave');
-  const third = await startEmbedded(testOptions(stateDir));
+  const third = await start(t, stateDir);
   assert.equal(third.pid(), again.pid);
   await third.stop();
 });
 
 test('a second supervisor of the same state is refused, in this process and in another', async (t) => {
   const stateDir = join(temporaryFolder(t), 'state');
-  const first = await startEmbedded(testOptions(stateDir));
-  atEnd(t, () => first.stop());
+  await start(t, stateDir);
   await assert.rejects(startEmbedded(testOptions(stateDir)), /in use by process/);
   const { error } = await startSupervisor(t, { stateDir }).answer;
   assert.match(error ?? '', new RegExp(`in use by process ${process.pid}`));
@@ -146,7 +148,7 @@ test('an initdb cut short is thrown away and done again', async (t) => {
   await first.kill();
   assert.ok(draft !== undefined, 'initdb was under way');
   assert.ok(!existsSync(join(base, 'data')));
-  const second = await startEmbedded(testOptions(stateDir));
+  const second = await start(t, stateDir);
   await second.stop();
   assert.deepEqual(
     readdirSync(base).filter((n) => n.startsWith('data')),
@@ -158,7 +160,7 @@ test('an initdb cut short is thrown away and done again', async (t) => {
 test('missing, foreign or unknown data are never replaced by new ones', async (t) => {
   const stateDir = join(temporaryFolder(t), 'state');
   const data = join(stateDir, 'database', 'data');
-  await (await startEmbedded(testOptions(stateDir))).stop();
+  await (await start(t, stateDir)).stop();
   renameSync(data, `${data}.away`);
   await assert.rejects(startEmbedded(testOptions(stateDir)), /data of this state are gone/);
   mkdirSync(data);
@@ -175,7 +177,7 @@ test('missing, foreign or unknown data are never replaced by new ones', async (t
 
 test('pid files of another run whose numbers are in use by other programs do not keep the server from starting', async (t) => {
   const stateDir = join(temporaryFolder(t), 'state');
-  const first = await startEmbedded(testOptions(stateDir));
+  const first = await start(t, stateDir);
   const { host } = first.connection;
   const data = join(stateDir, 'database', 'data');
   const left = readFileSync(join(data, 'postmaster.pid'), 'utf8');
@@ -185,7 +187,7 @@ test('pid files of another run whose numbers are in use by other programs do not
   const number = (await sleeper.answer).ready?.pid ?? assert.fail();
   writeFileSync(join(data, 'postmaster.pid'), left.replace(/^\d+/, String(number)));
   writeFileSync(join(host, '.s.PGSQL.5432.lock'), `${number}\n${data}\n1\n5432\n${host}\n`);
-  const second = await startEmbedded(testOptions(stateDir));
+  const second = await start(t, stateDir);
   assert.equal(second.adopted, false);
   await second.stop();
   assert.ok(identityOf(number) !== undefined, 'the other program was left alone');
@@ -194,8 +196,7 @@ test('pid files of another run whose numbers are in use by other programs do not
 
 test('backends that outlive their killed server are waited for or ended before the next one starts', async (t) => {
   const stateDir = join(temporaryFolder(t), 'state');
-  const server = await startEmbedded(testOptions(stateDir));
-  atEnd(t, () => server.stop());
+  const server = await start(t, stateDir);
   const data = join(stateDir, 'database', 'data');
   // A stopped process cannot notice that the server died.
   const stuck = processesIn(data).find((p) => p.pid !== server.pid()) ?? assert.fail();
@@ -213,11 +214,11 @@ test('a state folder that is moved keeps its data, and removing takes server and
   const folder = temporaryFolder(t);
   const before = join(folder, 'before');
   const stateDir = join(folder, 'state');
-  const first = await startEmbedded(testOptions(before));
+  const first = await start(t, before);
   await query(first.connection.host, 'create table kept (x int)');
   await first.stop();
   renameSync(before, stateDir);
-  const second = await startEmbedded(testOptions(stateDir));
+  const second = await start(t, stateDir);
   assert.deepEqual(await query(second.connection.host, "select to_regclass('kept')::text as name"), [{ name: 'kept' }]);
   await assert.rejects(removeEmbedded(testOptions(stateDir)), /in use by/);
   await second.leave();

@@ -1,6 +1,6 @@
 /** Starts supervisor.fixture.ts and talks to it; for tests only. Owns the processes that it starts. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,6 +41,8 @@ export function atEnd(t: TestScope, action: () => void | Promise<void>): void {
 /** A folder that is removed at the end, with every server that still works below it. */
 export function temporaryFolder(t: TestScope): string {
   const folder = mkdtempSync(join(realpathSync(tmpdir()), 'beamway-emb-'));
+  // Open to the server's own user; tests that want it closed close it.
+  chmodSync(folder, 0o711);
   atEnd(t, () => {
     killServersBelow(folder);
     rmSync(folder, { recursive: true, force: true, maxRetries: 10 });

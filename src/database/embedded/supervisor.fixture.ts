@@ -12,7 +12,7 @@ try {
   const server = await startEmbedded({ ...options, clock: systemClock, log: silentLog });
   const end = (how: unknown): void => {
     const ended = how === 'leave' ? server.leave() : server.stop();
-    void ended.then(() => process.disconnect?.());
+    void ended.then(() => process.connected && process.disconnect?.());
   };
   process.on('message', end);
   process.on('disconnect', () => end('stop'));

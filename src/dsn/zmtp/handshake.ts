@@ -11,6 +11,12 @@ import { encodeGreeting, GREETING_BYTES, type Mechanism, readGreeting } from './
 /** Largest command body in a handshake: HELLO takes 517 octets at most, metadata a few properties. */
 export const MAX_HANDSHAKE_COMMAND_BYTES = 2048;
 
+/**
+ * Signature and major version. libzmq closes without a word when it reads a mechanism other than its own; held back, ours
+ * comes after we know what the peer wanted (a peer with NULL is the commonest mistake). libzmq too sends in these steps.
+ */
+const OPENING_BYTES = 11;
+
 /** What the caller grants a peer: the socket type it may have and the one we answer with. */
 export interface PeerTerms {
   readonly peerSocketType: string;
@@ -42,8 +48,8 @@ export type HandshakeStep<Grant> =
   | { readonly kind: 'refused'; readonly send: readonly Buffer[]; readonly reason: string };
 
 export interface Handshake<Grant> {
-  /** To be sent as soon as the connection is open. */
-  readonly greeting: Buffer;
+  /** To be sent as soon as the connection is open; the rest of the greeting follows when the peer's has come. */
+  readonly opening: Buffer;
   /** Takes what arrived (copied if it must be kept). Not to be called again after `ready` or `refused`. */
   feed(chunk: Uint8Array): HandshakeStep<Grant>;
   /** Where it stands, for the reason of a time-out. */
@@ -54,6 +60,7 @@ type Stage = 'greeting' | 'HELLO' | 'INITIATE' | 'READY';
 
 export function createHandshake<Grant>(options: HandshakeOptions<Grant>): Handshake<Grant> {
   const { mechanism, judge } = options;
+  const own = encodeGreeting(mechanism, mechanism === 'PLAIN');
   let held: Buffer = Buffer.alloc(0);
   let stage: Stage = 'greeting';
   let minor = 0;
@@ -88,6 +95,7 @@ export function createHandshake<Grant>(options: HandshakeOptions<Grant>): Handsh
     if (read.kind === 'more') return 'wait';
     if (read.kind === 'malformed') return refuse(read.reason);
     const { greeting } = read;
+    send.push(own.subarray(OPENING_BYTES));
     if (greeting.mechanism !== mechanism) return refuse(mechanismReason(mechanism, greeting.mechanism));
     if (greeting.asServer && mechanism === 'PLAIN') return refuse('the peer claims to be the PLAIN server too');
     minor = greeting.minor;
@@ -147,7 +155,7 @@ export function createHandshake<Grant>(options: HandshakeOptions<Grant>): Handsh
   };
 
   return {
-    greeting: encodeGreeting(mechanism, mechanism === 'PLAIN'),
+    opening: own.subarray(0, OPENING_BYTES),
     awaiting: () => stage,
     feed(chunk) {
       send = [];

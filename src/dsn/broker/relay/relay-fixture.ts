@@ -61,6 +61,7 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
 export interface RawPeer {
   readonly socket: net.Socket;
   received(): Buffer;
+  receivedBytes(): number;
   /** Resolves when the relay has closed the connection. */
   closed(): Promise<void>;
 }
@@ -70,7 +71,11 @@ export async function rawPeer(t: TestContext, port: number): Promise<RawPeer> {
   t.after(() => socket.destroy());
   const chunks: Buffer[] = [];
   let isClosed = false;
-  socket.on('data', (chunk: Buffer) => void chunks.push(chunk));
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    bytes += chunk.length;
+  });
   socket.on('error', () => undefined);
   socket.on('close', () => {
     isClosed = true;
@@ -79,6 +84,7 @@ export async function rawPeer(t: TestContext, port: number): Promise<RawPeer> {
   return {
     socket,
     received: () => Buffer.concat(chunks),
+    receivedBytes: () => bytes,
     closed: () => until('the relay closes the connection', () => isClosed),
   };
 }

@@ -246,7 +246,7 @@ export function serveConnection(options: ConnectionOptions): Connection {
   socket.on('close', onClose);
   const onOpen = (): void => {
     opened = true;
-    socket.write(greetingOf(stage));
+    socket.write(openingOf(stage));
   };
   if (socket.connecting) socket.on('connect', onOpen);
   else onOpen();
@@ -255,6 +255,6 @@ export function serveConnection(options: ConnectionOptions): Connection {
 
 const UNASKED_PONG = answerPing(Buffer.alloc(2)) ?? Buffer.alloc(0);
 
-function greetingOf(stage: Stage): Buffer {
-  return stage.kind === 'handshake' ? stage.handshake.greeting : Buffer.alloc(0);
+function openingOf(stage: Stage): Buffer {
+  return stage.kind === 'handshake' ? stage.handshake.opening : Buffer.alloc(0);
 }
