@@ -13,7 +13,15 @@ const root = new URL('..', import.meta.url).pathname;
 process.chdir(root);
 
 /** Test files that start real servers, schedulers or many processes: not part of `check`. */
-const REAL = [/\/database\//, /\/compute\/local\//, /\.live\.test\.ts$/, /^test\/flows\//, /\/relay\//, /^examples\//, /^bench\//];
+const REAL = [
+  /\/database\//,
+  /\/compute\/local\//,
+  /\.live\.test\.ts$/,
+  /^test\/flows\//,
+  /\/relay\//,
+  /^examples\//,
+  /^bench\//,
+];
 const TEST_MS = 240_000;
 const CONCURRENCY = 2;
 
@@ -38,19 +46,29 @@ async function step(name: string, program: string, args: readonly string[]): Pro
 if (suite === 'check') {
   await step('format and lint', 'scripts/biome.sh', ['check', '--error-on-warnings', '.']);
   await step('types', 'node_modules/.bin/tsc', ['-p', 'tsconfig.json']);
-  await step('generated pages', process.execPath, ['--disable-warning=ExperimentalWarning', 'scripts/generate.ts', '--check']);
+  await step('generated pages', process.execPath, [
+    '--disable-warning=ExperimentalWarning',
+    'scripts/generate.ts',
+    '--check',
+  ]);
 }
 
-const found = globSync(['src/**/*.test.ts', 'clients/**/*.test.ts', 'examples/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'], {
-  exclude: (path) => path.includes('node_modules'),
-}).sort();
+const found = globSync(
+  ['src/**/*.test.ts', 'clients/**/*.test.ts', 'examples/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'],
+  {
+    exclude: (path) => path.includes('node_modules'),
+  },
+).sort();
 const files = suite === 'all' ? found : found.filter((file) => !REAL.some((pattern) => pattern.test(file)));
 
 const count = { passed: 0, failed: 0, skipped: 0, missing: 0 };
 const stream = run({ files: files.map((file) => `${root}${file}`), concurrency: CONCURRENCY, timeout: TEST_MS });
 // Files and suites are containers: only what asserts something is counted.
-const isContainer = (data: { readonly details: { readonly type?: string }; readonly nesting: number; readonly name: string }): boolean =>
-  data.details.type === 'suite' || data.name.endsWith('.test.ts');
+const isContainer = (data: {
+  readonly details: { readonly type?: string };
+  readonly nesting: number;
+  readonly name: string;
+}): boolean => data.details.type === 'suite' || data.name.endsWith('.test.ts');
 stream.on('test:pass', (data) => {
   if (isContainer(data)) return;
   if (data.skip === undefined && data.todo === undefined) count.passed += 1;
@@ -73,5 +91,7 @@ if (count.missing > 0) {
   if (requireAll) count.failed += count.missing;
 }
 count.failed += failedSteps;
-process.stdout.write(`\n${files.length} test files, ${seconds()} s\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`);
+process.stdout.write(
+  `\n${files.length} test files, ${seconds()} s\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`,
+);
 process.exit(count.failed > 0 || count.passed === 0 ? 1 : 0);

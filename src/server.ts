@@ -41,6 +41,7 @@ import {
   pruneOutbox,
   type RoomMigrations,
   readOutbox,
+  startQueue,
 } from './database/index.ts';
 import { type Facility, loadFacility } from './facility/index.ts';
 import { type IssueDeps, identityMigrations, openTokenVerifier, TOKEN_REVOKED } from './identity/index.ts';
@@ -89,7 +90,9 @@ export const MIGRATIONS: readonly RoomMigrations[] = [
   { room: 'api', migrations: apiMigrations },
 ];
 
-const SWEEP_MS = 1000;
+/** Expiry is prompt through a timer in the database; the sweep is what holds when one is late or lost. */
+const SWEEP_MS = 5000;
+const EXPIRY_QUEUE = 'stream-expiry';
 const TIDY_MS = 600_000;
 const OUTBOX_KEEP = { keepMs: 3_600_000, forgetConsumersAfterMs: 30 * 86_400_000 };
 
@@ -110,12 +113,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     db,
     facility.streamingNodes.map((n) => n.name),
   );
+  const queue = await startQueue(database);
   const audit = openAuditLog(db);
   const verifier = await openTokenVerifier(db, clock);
   const locals = await openClusters(options, facility, { clock, logger });
   const schedulers = new Map([...locals].map(([name, local]): [string, Scheduler] => [name, local.scheduler]));
 
-  const streaming: StreamingDeps = { db, clock, facility, templates, waiters: nodeWaiters(clock), audit };
+  const streaming: StreamingDeps = {
+    db,
+    clock,
+    facility,
+    templates,
+    waiters: nodeWaiters(clock),
+    audit,
+    async expireAt(trx, stream, at) {
+      await queue.after(EXPIRY_QUEUE, { stream }, { startAfter: at, singletonKey: stream, trx });
+    },
+  };
   const compute: ComputeDeps = {
     db,
     clock,
@@ -150,6 +164,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       executor.wake();
     },
   });
+  await queue.work(EXPIRY_QUEUE, async () => void (await expireStreams(streaming)));
   const sweep = every(clock, SWEEP_MS, () => expireStreams(streaming).then(() => undefined), logger);
   const tidy = every(
     clock,
@@ -197,6 +212,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       }
       if (!endJobs) for (const local of locals.values()) await local.scheduler.close();
       await events.stop();
+      await queue.stop();
       verifier.stop();
       denials.stop();
       await denials

@@ -37,12 +37,20 @@ interface Import {
   readonly to: string;
 }
 
-const sources = globSync(['src/**/*.ts', 'clients/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts', 'test/**/*.ts', 'scripts/**/*.ts'], { cwd: root }).filter((f) => !f.includes('node_modules'));
+const sources = globSync(
+  ['src/**/*.ts', 'clients/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts', 'test/**/*.ts', 'scripts/**/*.ts'],
+  { cwd: root },
+).filter((f) => !f.includes('node_modules'));
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), 'utf8');
-  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]\s*\)|(?:^|\n)import\s*['"](\.[^'"]+)['"]/g);
-  return [...found].map((match) => ({ from: file, to: relative(root, resolve(root, dirname(file), match[1] ?? match[2] ?? match[3] ?? '')) }));
+  const found = text.matchAll(
+    /(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]\s*\)|(?:^|\n)import\s*['"](\.[^'"]+)['"]/g,
+  );
+  return [...found].map((match) => ({
+    from: file,
+    to: relative(root, resolve(root, dirname(file), match[1] ?? match[2] ?? match[3] ?? '')),
+  }));
 }
 
 const roomOf = (file: string): string | undefined => /^src\/([^/]+)\//.exec(file)?.[1];
@@ -52,7 +60,10 @@ const product = sources.filter((f) => f.startsWith('src/') && !isTest(f));
 test('every folder of src/ is a room of the dependency rule, or dsn, which stands apart', () => {
   const rooms = new Set(product.flatMap((f) => roomOf(f) ?? []));
   rooms.delete('dsn');
-  assert.deepEqual([...rooms].filter((r) => LEVEL[r] === undefined), []);
+  assert.deepEqual(
+    [...rooms].filter((r) => LEVEL[r] === undefined),
+    [],
+  );
 });
 
 test('imports between rooms go left to right, and through the index only', () => {
@@ -73,13 +84,19 @@ test('imports between rooms go left to right, and through the index only', () =>
 });
 
 test('the contract imports nothing but itself', () => {
-  const faults = product.filter((f) => CONTRACT.test(f)).flatMap(importsOf).filter(({ to }) => !CONTRACT.test(to));
+  const faults = product
+    .filter((f) => CONTRACT.test(f))
+    .flatMap(importsOf)
+    .filter(({ to }) => !CONTRACT.test(to));
   assert.deepEqual(faults, []);
 });
 
 test('rooms import root files only from the short list that every room may know', () => {
   const known = new Set(['src/clock.ts', 'src/problems.ts', 'src/id.ts', 'src/process-identity.ts', 'src/config.ts']);
-  const faults = product.filter((f) => roomOf(f) !== undefined).flatMap(importsOf).filter(({ to }) => /^src\/[^/]+\.ts$/.test(to) && !known.has(to));
+  const faults = product
+    .filter((f) => roomOf(f) !== undefined)
+    .flatMap(importsOf)
+    .filter(({ to }) => /^src\/[^/]+\.ts$/.test(to) && !known.has(to));
   assert.deepEqual(faults, []);
 });
 
@@ -89,14 +106,18 @@ test('the module graph of a data streaming node holds no database, no pg and no 
   const visit = (file: string): void => {
     if (seen.has(file)) return;
     seen.add(file);
-    for (const match of readFileSync(join(root, file), 'utf8').matchAll(/from\s*['"]([^.'"][^'"]*)['"]/g)) outside.add(match[1] ?? '');
+    for (const match of readFileSync(join(root, file), 'utf8').matchAll(/from\s*['"]([^.'"][^'"]*)['"]/g))
+      outside.add(match[1] ?? '');
     for (const { to } of importsOf(file)) visit(to);
   };
   visit('src/node-main.ts');
   const rooms = new Set([...seen].filter((f) => !CONTRACT.test(f)).flatMap((f) => roomOf(f) ?? []));
   assert.deepEqual([...rooms], ['dsn']);
   assert.ok(seen.has('src/node.ts'));
-  assert.deepEqual([...outside].filter((name) => /^(pg|kysely|pg-boss|fastify)/.test(name)), []);
+  assert.deepEqual(
+    [...outside].filter((name) => /^(pg|kysely|pg-boss|fastify)/.test(name)),
+    [],
+  );
 });
 
 test('clients import contract types only', () => {
@@ -110,28 +131,45 @@ test('clients import contract types only', () => {
 function typeOnly(from: string, to: string): boolean {
   const text = readFileSync(join(root, from), 'utf8');
   const name = to.split('/').at(-1) ?? '';
-  return text.split('\n').filter((line) => line.includes(`/${name}'`) && line.includes('src/api/contract')).every((line) => /^\s*(import|export) type /.test(line));
+  return text
+    .split('\n')
+    .filter((line) => line.includes(`/${name}'`) && line.includes('src/api/contract'))
+    .every((line) => /^\s*(import|export) type /.test(line));
 }
 
 test('no folder or file is a drawer by name', () => {
-  assert.deepEqual(sources.filter((f) => BANNED.test(f)), []);
+  assert.deepEqual(
+    sources.filter((f) => BANNED.test(f)),
+    [],
+  );
 });
 
 test(`no file has more than ${CAP_LINES} lines`, () => {
-  const long = sources.map((f) => ({ f, lines: readFileSync(join(root, f), 'utf8').split('\n').length })).filter(({ lines }) => lines > CAP_LINES);
+  const long = sources
+    .map((f) => ({ f, lines: readFileSync(join(root, f), 'utf8').split('\n').length }))
+    .filter(({ lines }) => lines > CAP_LINES);
   assert.deepEqual(long, []);
 });
 
 test('every room has a README and an index, its only door', () => {
   const rooms = [...new Set(product.flatMap((f) => roomOf(f) ?? []))];
-  const missing = rooms.flatMap((room) => ['README.md', 'index.ts'].map((file) => `src/${room}/${file}`)).filter((path) => globSync(path, { cwd: root }).length === 0);
+  const missing = rooms
+    .flatMap((room) => ['README.md', 'index.ts'].map((file) => `src/${room}/${file}`))
+    .filter((path) => globSync(path, { cwd: root }).length === 0);
   assert.deepEqual(missing, []);
 });
 
 test('process.env is read only by composition roots, and SQL stands only in stores', () => {
-  const env = product.filter((f) => roomOf(f) !== undefined && readFileSync(join(root, f), 'utf8').includes('process.env'));
+  const env = product.filter(
+    (f) => roomOf(f) !== undefined && readFileSync(join(root, f), 'utf8').includes('process.env'),
+  );
   assert.deepEqual(env, []);
-  const sql = product.filter((f) => !f.startsWith('src/database/') && !/store\.ts$/.test(f) && /from 'kysely'/.test(readFileSync(join(root, f), 'utf8')));
+  const sql = product.filter(
+    (f) =>
+      !f.startsWith('src/database/') &&
+      !/store\.ts$/.test(f) &&
+      /from 'kysely'/.test(readFileSync(join(root, f), 'utf8')),
+  );
   assert.deepEqual(sql, []);
 });
 

@@ -6,6 +6,7 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../src/clock.ts';
 import { type LocalScheduler, openLocalScheduler, type SchedulerJobSpec } from '../../src/compute/index.ts';
 import type { BenchContext, BenchFigure, FigureOutcome } from '../figure.ts';
@@ -60,7 +61,13 @@ const quantile = (sorted: readonly number[], q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
 const tenth = (ms: number): number => Math.round(ms * 10) / 10;
 
-async function run(context: BenchContext): Promise<FigureOutcome> {
+interface Arrival {
+  readonly figure: string;
+  /** Between the cluster being full again and the next urgent job. */
+  readonly restMs: number;
+}
+
+async function run(context: BenchContext, { figure, restMs }: Arrival): Promise<FigureOutcome> {
   const root = mkdtempSync(join(tmpdir(), 'beamway-bench-'));
   context.defer(() => rm(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
   const scheduler = await openLocalScheduler({
@@ -85,6 +92,7 @@ async function run(context: BenchContext): Promise<FigureOutcome> {
   context.log(`${NODES * SLOTS} slots full of batch jobs; ${starts} urgent jobs, one after the other`);
   const waits: number[] = [];
   for (let i = 0; i < starts + WARM_UP; i++) {
+    if (restMs > 0) await pause(restMs);
     const submitted = performance.now();
     const urgent = await scheduler.submit(job(`urgent-${i}`, { tier: 'urgent', script: '#!/bin/sh\nexit 0\n' }));
     const running = await until(
@@ -113,7 +121,7 @@ async function run(context: BenchContext): Promise<FigureOutcome> {
   return {
     kind: 'measured',
     result: {
-      figure: 'urgent-start-local',
+      figure,
       value: detail.p99,
       unit: 'ms p99',
       rounds: starts,
@@ -127,7 +135,13 @@ export const figures: readonly BenchFigure[] = [
   {
     name: 'urgent-start-local',
     group: 'scheduling',
-    title: 'urgent job, submit to running, in a full local cluster',
-    run,
+    title: 'urgent job, submit to running, in a full local cluster at rest (one each 300 ms)',
+    run: (context) => run(context, { figure: 'urgent-start-local', restMs: 300 }),
+  },
+  {
+    name: 'urgent-start-local-burst',
+    group: 'scheduling',
+    title: 'the same, each right after the other: the runners kept ready are used up',
+    run: (context) => run(context, { figure: 'urgent-start-local-burst', restMs: 0 }),
   },
 ];

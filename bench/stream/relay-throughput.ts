@@ -151,6 +151,8 @@ function measurement(context: BenchContext, size: Size): Promise<Measurement> {
 async function compare(context: BenchContext, size: Size): Promise<Measurement> {
   const middles = new Map<Path, Middle>();
   for (const path of paths) middles.set(path, await openMiddle(context, path));
+  // One unmeasured run each: compiled code and warm memory are what a node that has run for a minute has.
+  for (const middle of middles.values()) await measure(context, middle, size);
   const { rounds } = await runPaired<Path, Sample>(context, {
     paths,
     async measure(path) {

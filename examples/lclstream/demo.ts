@@ -12,7 +12,7 @@ import { allJobs, clusterIsFull, fillCluster, ganttBars, until, wasPreempted, wa
 import { type BeamlineEvent, startBeamTime } from './demo/beam-time.ts';
 import { judge } from './demo/judge.ts';
 import { alarm, closingTable, progress, say, step } from './demo/narrate.ts';
-import { startSystem, type System } from './demo/system.ts';
+import { type System, startSystem } from './demo/system.ts';
 import { readBeamlineOutput } from './report/read-beamline-output.ts';
 import { renderReport } from './report/render-report.ts';
 import type { ShadedInterval } from './report/report-input.ts';
@@ -93,8 +93,23 @@ async function demonstrate(): Promise<number> {
   const { url, adminToken } = first.ready;
   say(`${url}, data streaming node ${first.ready.nodes.map((n) => `${n.name} (pid ${n.pid})`).join(', ')}`);
 
-  step('An administrator mints a project access token for the beamline: one project, one enclave, seven scopes, one hour');
-  const minted = (await beamway(url, adminToken, ['token', 'mint', '--project', 'demo', '--environment', 'ace', '--scope', ...SCOPES, '--lifetime', '1h', '--description', 'demo beamline'])) as { id: string; value: string };
+  step(
+    'An administrator mints a project access token for the beamline: one project, one enclave, seven scopes, one hour',
+  );
+  const minted = (await beamway(url, adminToken, [
+    'token',
+    'mint',
+    '--project',
+    'demo',
+    '--environment',
+    'ace',
+    '--scope',
+    ...SCOPES,
+    '--lifetime',
+    '1h',
+    '--description',
+    'demo beamline',
+  ])) as { id: string; value: string };
   const client: Client = createClient({ url, token: minted.value });
   say(`${minted.id} in environment ace (open enclave)`);
 
@@ -105,7 +120,17 @@ async function demonstrate(): Promise<number> {
 
   step('The beamline starts its workflow: two streams from templates, an analysis job in the tier urgent');
   const startedAtMs = Date.now();
-  const created = (await beamway(url, minted.value, ['run', join(HERE, 'workflow.yaml'), '--environment', 'ace', '--parameter', `application=${HERE.replace(/\/$/, '')}`, '--parameter', `interpreter=${process.execPath}`, '--detach'])) as { id: string };
+  const created = (await beamway(url, minted.value, [
+    'run',
+    join(HERE, 'workflow.yaml'),
+    '--environment',
+    'ace',
+    '--parameter',
+    `application=${HERE.replace(/\/$/, '')}`,
+    '--parameter',
+    `interpreter=${process.execPath}`,
+    '--detach',
+  ])) as { id: string };
   const running = await until(
     async () => {
       const run = await client.call('run.show', { params: { id: created.id } });
@@ -119,15 +144,31 @@ async function demonstrate(): Promise<number> {
     'the analysis job runs',
   );
   const attempt = running.job.attempts[0];
-  const startMs = attempt === undefined ? Number.NaN : Date.parse(attempt.startedAt) - Date.parse(running.job.submittedAt);
+  const startMs =
+    attempt === undefined ? Number.NaN : Date.parse(attempt.startedAt) - Date.parse(running.job.submittedAt);
   const preempted = (await allJobs(client)).filter(wasPreempted);
-  say(`${running.job.id} runs on ${attempt?.placement.map((p) => p.node).join(' and ') ?? '?'}, ${startMs} ms after it was submitted; it preempted ${preempted.length} batch jobs`);
+  say(
+    `${running.job.id} runs on ${attempt?.placement.map((p) => p.node).join(' and ') ?? '?'}, ${startMs} ms after it was submitted; it preempted ${preempted.length} batch jobs`,
+  );
 
   step('The beamline takes a short-lived credential for each stream, and the beam is on');
   const streams = join(state, 'beamline-streams.json');
-  for (const [name, role] of [['frames', 'producer'], ['results', 'consumer']] as const) {
+  for (const [name, role] of [
+    ['frames', 'producer'],
+    ['results', 'consumer'],
+  ] as const) {
     const target = running.run.effects.find((effect) => effect.kind === 'stream' && effect.name === name)?.target ?? '';
-    await beamway(url, minted.value, ['stream', 'credential', target, '--role', role, '--name', name, '--file', streams]);
+    await beamway(url, minted.value, [
+      'stream',
+      'credential',
+      target,
+      '--role',
+      role,
+      '--name',
+      name,
+      '--file',
+      streams,
+    ]);
   }
   const outages: ShadedInterval[] = [];
   const meanwhile = { sent: 0 };
@@ -137,20 +178,35 @@ async function demonstrate(): Promise<number> {
   const hear = (event: BeamlineEvent): void => {
     if (event.sent !== undefined) sent.count = event.sent;
     if (event.event === 'steered') say(`steered at frame ${event.atSequence ?? '?'}: ${event.reason ?? ''}`);
-    if (event.event === 'progress') progress(event.answered ?? 0, frames, `${event.sent ?? 0} sent, ${event.answered ?? 0} analysed, ${event.hits ?? 0} hits`);
-    if (chaos !== undefined && chaosDone === undefined && sent.count >= frames * KILL_AT) chaosDone = controlPlaneOutage();
+    if (event.event === 'progress')
+      progress(
+        event.answered ?? 0,
+        frames,
+        `${event.sent ?? 0} sent, ${event.answered ?? 0} analysed, ${event.hits ?? 0} hits`,
+      );
+    if (chaos !== undefined && chaosDone === undefined && sent.count >= frames * KILL_AT)
+      chaosDone = controlPlaneOutage();
   };
   const controlPlaneOutage = async (): Promise<void> => {
     const from = sent.count;
     const began = Date.now();
     await first.kill();
-    alarm(`CHAOS: the control plane (pid ${first.ready.pid}) was killed with SIGKILL after ${from} frames; frames go on`);
-    await until(async () => (sent.count >= Math.min(frames, from + frames * DOWN_FOR) ? true : undefined), 120_000, 'frames go on without the control plane');
+    alarm(
+      `CHAOS: the control plane (pid ${first.ready.pid}) was killed with SIGKILL after ${from} frames; frames go on`,
+    );
+    await until(
+      async () => (sent.count >= Math.min(frames, from + frames * DOWN_FOR) ? true : undefined),
+      120_000,
+      'frames go on without the control plane',
+    );
     meanwhile.sent = sent.count - from;
     system = await startSystem(state, upLog, environment);
     outages.push({ label: 'control plane killed', startMs: began, endMs: Date.now() });
-    const same = system.ready.nodes.every((node) => first.ready.nodes.some((n) => n.pid === node.pid)) && system.ready.url === url;
-    alarm(`the control plane is back after ${((Date.now() - began) / 1000).toFixed(1)} s; ${meanwhile.sent} frames were sent meanwhile; ${same ? 'the streaming node and the jobs were adopted' : 'the streaming node was NOT adopted'}`);
+    const same =
+      system.ready.nodes.every((node) => first.ready.nodes.some((n) => n.pid === node.pid)) && system.ready.url === url;
+    alarm(
+      `the control plane is back after ${((Date.now() - began) / 1000).toFixed(1)} s; ${meanwhile.sent} frames were sent meanwhile; ${same ? 'the streaming node and the jobs were adopted' : 'the streaming node was NOT adopted'}`,
+    );
   };
   beamline = startBeamTime({ streams, out, frames, framesDir, fault, log: join(logs, 'beamline.log') }, hear);
   const beamlineExit = await beamline.ended;
@@ -169,7 +225,9 @@ async function demonstrate(): Promise<number> {
     60_000,
     'the run ends',
   );
-  const released = endedRun.effects.filter((effect) => effect.kind === 'stream').every((effect) => effect.state === 'released');
+  const released = endedRun.effects
+    .filter((effect) => effect.kind === 'stream')
+    .every((effect) => effect.state === 'released');
   const resumed = await until(
     async () => {
       const jobs = await allJobs(client);
@@ -184,7 +242,11 @@ async function demonstrate(): Promise<number> {
   say(`run ${endedRun.state}; ${resumed.length} preempted batch jobs run again`);
 
   step('The audit chain is verified');
-  const audit = (await beamway(url, adminToken, ['audit', 'verify'])) as { intact: boolean; records: number; head: string };
+  const audit = (await beamway(url, adminToken, ['audit', 'verify'])) as {
+    intact: boolean;
+    records: number;
+    head: string;
+  };
   say(`${audit.records} records, ${audit.intact ? 'intact' : 'BROKEN'}`);
   const { clusters } = await client.call('cluster.list');
   for (const id of load.jobs) await client.call('job.cancel', { params: { id } });
@@ -198,13 +260,21 @@ async function demonstrate(): Promise<number> {
     resumed: resumed.length,
     urgentStartMs: startMs,
     audit,
-    chaos: chaos === undefined ? null : { sentMeanwhile: meanwhile.sent, needed: Math.ceil(frames / 5), downMs: outages[0] === undefined ? 0 : outages[0].endMs - outages[0].startMs },
+    chaos:
+      chaos === undefined
+        ? null
+        : {
+            sentMeanwhile: meanwhile.sent,
+            needed: Math.ceil(frames / 5),
+            downMs: outages[0] === undefined ? 0 : outages[0].endMs - outages[0].startMs,
+          },
     durationMs: Date.now() - startedAtMs,
   });
   await writeFile(join(out, 'summary.json'), `${JSON.stringify(verdict.summary, null, 2)}\n`);
   const report = renderReport({
     title: 'LCLStream on Beamway',
-    summary: 'Detector frames streamed memory to memory into a job that started at once by preempting batch work, and steered the experiment from its results.',
+    summary:
+      'Detector frames streamed memory to memory into a job that started at once by preempting batch work, and steered the experiment from its results.',
     generatedAt: new Date().toISOString(),
     headline: verdict.rows,
     hitFrame: measured.hitFrame,

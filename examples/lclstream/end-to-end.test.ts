@@ -64,9 +64,9 @@ async function summaryOf(relay: RelayStandIn): Promise<BeamlineSummary> {
   return JSON.parse(await readFile(join(relay.folder, 'out', 'beamline.json'), 'utf8')) as BeamlineSummary;
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (;;) {
-    if (condition()) return;
+async function until(t: TestContext, condition: () => boolean): Promise<void> {
+  while (!condition()) {
+    t.signal.throwIfAborted();
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -113,7 +113,7 @@ for (const delivery of ['at-most-once', 'redeliver'] as const) {
     assert.equal(output.answered.length, 160);
     assert.ok((output.hitFrame?.peaks.length ?? 0) > 20);
     assert.equal(output.blankFrame?.truth?.length, 0);
-    await until(() => relay.openTags() === 0);
+    await until(t, () => relay.openTags() === 0);
     assert.equal(relay.forwarded(), 162);
     t.diagnostic(
       `${summary.framesPerSecond.toFixed(0)} frames/s, recall ${summary.recall}, precision ${summary.precision}`,
@@ -136,12 +136,12 @@ test('SIGTERM ends job and beamline, and no worker stays', { timeout: 60_000 }, 
   const relay = await startStandIn(t, 'redeliver');
   const job = startJob(t, relay);
   const beamline = startBeamline(t, relay, ['--frames', '100000']);
-  await until(() => beamline.out().includes('"progress"'));
+  await until(t, () => beamline.out().includes('"progress"'));
   const workers = workerPids(job);
   assert.equal(workers.length, 2);
   job.child.kill('SIGTERM');
   assert.equal(await job.exit, 143);
-  await until(() => !workers.some(isAlive));
+  await until(t, () => !workers.some(isAlive));
   beamline.child.kill('SIGTERM');
   assert.equal(await beamline.exit, 143);
   const summary = await summaryOf(relay);
@@ -152,11 +152,11 @@ test('SIGTERM ends job and beamline, and no worker stays', { timeout: 60_000 }, 
 test('workers end when the process that started them is killed', { timeout: 60_000 }, async (t) => {
   const relay = await startStandIn(t, 'at-most-once');
   const job = startJob(t, relay);
-  await until(() => job.out().includes('process'));
+  await until(t, () => job.out().includes('process'));
   const workers = workerPids(job);
   assert.ok(workers.every(isAlive));
   job.child.kill('SIGKILL');
-  await until(() => !workers.some(isAlive));
+  await until(t, () => !workers.some(isAlive));
 });
 
 test('wrong use is told in words with exit 2', async (t) => {

@@ -3,6 +3,7 @@
 // process.env is read here because this file is a program's entry.
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import {
   type FrameHeader,
@@ -57,31 +58,44 @@ function createAnalysis(threshold: number, worker: string): Analysis {
   };
 }
 
-/** Stops at once when waiting for a frame, else after the frame in work: its result and delivery tag must both leave. */
-function createStop(frames: Consumer) {
-  const state = { stopping: false, waiting: false };
-  const stop = (): void => {
-    state.stopping = true;
-    if (state.waiting) frames.close();
+type Stop = {
+  readonly isAsked: () => boolean;
+  readonly ask: () => void;
+  readonly orNull: <T>(wait: Promise<T>) => Promise<T | null>;
+};
+
+/**
+ * Ends the wait for a next frame at once; a frame in work is finished first, so that its result and its delivery tag both leave.
+ * One promise a wait, not a race with a lasting one: that would keep every frame ever waited for in memory.
+ */
+function createStop(): Stop {
+  let isAsked = false;
+  let wake: (() => void) | undefined;
+  return {
+    isAsked: () => isAsked,
+    ask: () => {
+      isAsked = true;
+      wake?.();
+    },
+    orNull: (wait) =>
+      new Promise((resolve, reject) => {
+        wake = () => resolve(null);
+        wait.then(resolve, reject);
+      }),
   };
-  return { state, stop };
 }
 
-async function work(
-  ends: Ends,
-  analyse: Analysis,
-  state: { readonly stopping: boolean; waiting: boolean },
-): Promise<void> {
-  while (!state.stopping) {
-    state.waiting = true;
-    const delivered = await ends.frames.receive();
-    state.waiting = false;
+async function work(ends: Ends, analyse: Analysis, stop: Stop): Promise<void> {
+  while (!stop.isAsked()) {
+    const delivered = await stop.orNull(ends.frames.receive());
     if (!delivered) return;
     const receivedAtMs = nowMs();
     const message = readMessage(delivered.parts);
     if (message?.kind === 'end') return delivered.finish();
     if (message) await tell(ends, analyse(message.header, message.bytes, receivedAtMs));
     await delivered.finish();
+    // While messages are always there, ZeroMQ.js answers without a turn of the event loop, and signals would wait for ever.
+    await nextTurn();
   }
 }
 
@@ -107,18 +121,20 @@ async function main(): Promise<void> {
     results: openProducer(pickStream(streams, 'results', 'producer')),
     worker: `${hostname()}-${process.pid}`,
   };
-  const { state, stop } = createStop(ends.frames);
-  process.on('SIGTERM', stop);
+  const stop = createStop();
+  process.on('SIGTERM', stop.ask);
   // SIGINT at a terminal goes to the whole group; analyse.ts decides and sends SIGTERM.
   process.on('SIGINT', () => {});
-  // The channel closes when analyse.ts dies, whatever the way.
-  process.on('disconnect', () => {
-    stop();
+  // The channel closes when analyse.ts dies, whatever the way; it may have died before we got here.
+  const endOrphan = (): void => {
+    stop.ask();
     setTimeout(() => process.exit(1), ORPHAN_GRACE_MS).unref();
-  });
+  };
+  process.on('disconnect', endOrphan);
+  if (process.send !== undefined && !process.connected) endOrphan();
   await tell(ends, { kind: 'hello', worker: ends.worker });
   const threshold = values.threshold === undefined ? DEFAULT_THRESHOLD : Number(values.threshold);
-  await work(ends, createAnalysis(threshold, ends.worker), state);
+  await work(ends, createAnalysis(threshold, ends.worker), stop);
   await tell(ends, { kind: 'bye', worker: ends.worker });
   ends.frames.close();
   ends.results.close();

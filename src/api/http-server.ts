@@ -2,7 +2,13 @@
  * HTTP in, pipeline, HTTP out: the only file that touches Fastify. Owns the listening socket and the requests in flight. Draining
  * answers those, refuses new ones with 503, and wakes long polls.
  */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { newId } from '../id.ts';
 import { asProblem, Problem, problemDocument } from '../problems.ts';
 import { OPERATIONS, type OperationId } from './contract/index.ts';
@@ -26,7 +32,7 @@ export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBa
   const draining = new AbortController();
   const app = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_BYTES,
     requestTimeout: REQUEST_MS,
     return503OnClosing: false,

@@ -72,6 +72,7 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
     if (!(await insertStream(trx, stream, input.key)))
       throw new Problem('idempotency-in-progress', 'This stream is being made.', { retryAfterSeconds: 1 });
     await moveVersion(trx, stream.node);
+    await deps.expireAt(trx, stream.id, stream.expiresAt);
     return stream;
   });
   deps.waiters.wake(made.node);

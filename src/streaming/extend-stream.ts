@@ -20,6 +20,7 @@ export async function extendStream(deps: StreamingDeps, id: string, lifetimeSeco
     }
     const expiresAt = new Date(Math.max(stream.expiresAt.getTime(), deps.clock.now() + lifetimeSeconds * 1000));
     await setExpiry(trx, id, expiresAt);
+    await deps.expireAt(trx, id, expiresAt);
     await moveVersion(trx, stream.node);
     return { ...stream, expiresAt };
   });

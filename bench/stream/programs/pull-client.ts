@@ -19,10 +19,8 @@ export interface PullOrders {
   /** Stops receiving for `pauseMs` after every so many messages, to bring on back-pressure. */
   readonly pauseEvery?: number;
   readonly pauseMs?: number;
-  /** Waits so long with an acknowledgement, so that some are outstanding when it is killed. */
-  readonly acknowledgeLate?: boolean;
-  /** Says `{"seen":n}` every so many messages. */
-  readonly reportEvery?: number;
+  /** Says `{"finished":"producer:sequence"}` before it acknowledges a frame, so that a kill cannot hide one. */
+  readonly reportEach?: boolean;
 }
 
 export interface PullReport {
@@ -60,7 +58,6 @@ let duplicates = 0;
 let outOfOrder = 0;
 const seen = new Set<string>();
 const last = new Map<number, number>();
-const late: Buffer[] = [];
 
 const check = (frame: Buffer): void => {
   const producer = frame.readUInt32BE(0);
@@ -75,13 +72,7 @@ const check = (frame: Buffer): void => {
 };
 
 const acknowledge = async (tag: Buffer): Promise<void> => {
-  if (!orders.redeliver) return;
-  late.push(tag);
-  const keep = orders.acknowledgeLate === true ? 16 : 0;
-  while (late.length > keep || (late.length > 0 && seen.size >= orders.messages)) {
-    const due = late.shift();
-    if (due !== undefined) await (socket as zmq.Dealer).send(due);
-  }
+  if (orders.redeliver) await (socket as zmq.Dealer).send(tag);
 };
 
 void lines.next().then(() => socket.close());
@@ -93,8 +84,8 @@ try {
     else bytes += frame.length;
     messages += 1;
     if (orders.checksummed) check(frame);
+    if (orders.reportEach === true) say({ finished: `${frame.readUInt32BE(0)}:${frame.readUInt32BE(4)}` });
     await acknowledge(parts[0] ?? frame);
-    if (orders.reportEvery !== undefined && messages % orders.reportEvery === 0) say({ seen: messages });
     if (orders.pauseEvery !== undefined && messages % orders.pauseEvery === 0) {
       await new Promise((resolve) => setTimeout(resolve, orders.pauseMs ?? 10));
     }

@@ -87,11 +87,21 @@ function headerOf(frame: DetectorFrame, fields: Pick<FrameHeader, 'sequence' | '
   };
 }
 
-async function sendFrame(
-  parts: RunParts,
-  options: RunOptions,
-  sequence: number,
-): Promise<SteeringDecision | undefined> {
+/** Waits until a message is queued; false when there was no room for too long (nobody takes frames) or a signal came. */
+async function sendWithin(sending: Promise<void>, limitMs: number, signal?: AbortSignal): Promise<boolean> {
+  const timer = new AbortController();
+  const limits = signal ? [timer.signal, signal] : [timer.signal];
+  const late = sleep(limitMs, undefined, { signal: AbortSignal.any(limits) }).catch(() => {});
+  // A send given up here fails when its socket is closed; that is no news then.
+  const sent = await Promise.race([sending.then(() => true), late.then(() => false)]);
+  sending.catch(() => {});
+  timer.abort();
+  return sent;
+}
+
+type SendOutcome = { readonly decision: SteeringDecision | undefined; readonly isSent: boolean };
+
+async function sendFrame(parts: RunParts, options: RunOptions, sequence: number): Promise<SendOutcome> {
   const { position, decision } = parts.steering.next(sequence);
   if (decision) {
     parts.recorder.decision(decision);
@@ -111,8 +121,9 @@ async function sendFrame(
   };
   parts.ledger.recordSent(sent);
   parts.recorder.sent(sent);
-  if (sequence !== options.dropSequence) await parts.frames.send([JSON.stringify(header), frame.bytes]);
-  return decision;
+  if (sequence === options.dropSequence) return { decision, isSent: true };
+  const sending = parts.frames.send([JSON.stringify(header), frame.bytes]);
+  return { decision, isSent: await sendWithin(sending, STALL_LIMIT_MS, options.signal) };
 }
 
 function takeResult(parts: RunParts, heard: Heard, result: Result): void {
@@ -205,7 +216,7 @@ async function endWorkers(
   while (missing(heard).length > 0) {
     const [before, since] = [heard.bye.size, nowMs()];
     const end = { kind: 'end', sequence: options.frames + before, producer: options.producer, sentAtMs: since };
-    await parts.frames.send([JSON.stringify(end)]);
+    if (!(await sendWithin(parts.frames.send([JSON.stringify(end)]), BYE_LIMIT_MS))) return;
     // A signal must not keep the workers from being told; a silent worker is given up after the limit.
     const quiet = { ...watch, signal: new AbortController().signal };
     const gaveUp = await waitUntil(() => heard.bye.size > before, quiet, {
@@ -238,8 +249,9 @@ export async function runBeamTime(parts: RunParts, options: RunOptions): Promise
     stoppedBy = await waitUntil(() => ledger.inFlight() < windowFor(frameBytes), watch, stall);
     if (stoppedBy || options.signal.aborted) break;
     if (options.rateHz) await sleep(Math.max(0, startedAtMs + (sequence * 1000) / options.rateHz - nowMs()));
-    const decision = await sendFrame(parts, options, sequence);
+    const { decision, isSent } = await sendFrame(parts, options, sequence);
     if (decision) decisions.push(decision);
+    if (!isSent) stoppedBy = `no room in the frames stream for ${STALL_LIMIT_MS / 1000} s`;
     frameBytes = ledger.sent.get(sequence)?.bytes ?? 0;
     // Results that have arrived are taken before the next decision.
     await nextTurn();

@@ -1,7 +1,7 @@
 // Runs beamline.ts, outside the wall, and tells what it says while it runs. Owns that process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -37,11 +37,15 @@ export function startBeamTime(options: BeamTimeOptions, hear: (event: BeamlineEv
   const args = ['--streams', options.streams, '--out', options.out, '--frames', String(options.frames)];
   if (options.framesDir) args.push('--frames-dir', options.framesDir);
   if (options.fault) args.push('--fault', options.fault);
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', BEAMLINE, ...args], { stdio: ['ignore', 'pipe', log] });
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', BEAMLINE, ...args], {
+    stdio: ['ignore', 'pipe', log],
+  });
   closeSync(log);
   if (!child.stdout) throw new Error('no output to read');
   const lines = createInterface({ input: child.stdout });
   lines.on('line', (line) => hear(JSON.parse(line) as BeamlineEvent));
-  const ended = Promise.all([once(child, 'exit'), once(lines, 'close')]).then(([[code]]) => (typeof code === 'number' ? code : 1));
+  const ended = Promise.all([once(child, 'exit'), once(lines, 'close')]).then(([[code]]) =>
+    typeof code === 'number' ? code : 1,
+  );
   return { process: child, ended };
 }

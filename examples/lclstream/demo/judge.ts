@@ -40,19 +40,59 @@ export function judge(facts: Facts): Verdict {
     ...(note === undefined ? {} : { note }),
   });
   const rows: Row[] = [
-    row('frames', `${b.sent} sent, ${b.answered} analysed, ${b.lost.length} lost, ${b.duplicated} duplicated`, b.lost.length === 0 && b.duplicated === 0 && b.answered === b.sent),
-    row('content', b.digestsEqual ? 'every digest equal at both ends' : 'digests differ', b.digestsEqual, 'SHA-256 of each frame'),
-    row('rate', `${b.framesPerSecond.toFixed(0)} frames/s, ${b.megabytesPerSecond.toFixed(0)} MB/s`, undefined, 'bounded by the detector and the peak finder on this machine'),
+    row(
+      'frames',
+      `${b.sent} sent, ${b.answered} analysed, ${b.lost.length} lost, ${b.duplicated} duplicated`,
+      b.lost.length === 0 && b.duplicated === 0 && b.answered === b.sent,
+    ),
+    row(
+      'content',
+      b.digestsEqual ? 'every digest equal at both ends' : 'digests differ',
+      b.digestsEqual,
+      'SHA-256 of each frame',
+    ),
+    row(
+      'rate',
+      `${b.framesPerSecond.toFixed(0)} frames/s, ${b.megabytesPerSecond.toFixed(0)} MB/s`,
+      undefined,
+      'bounded by the detector and the peak finder on this machine',
+    ),
     row('frame to result', b.latencyMs === null ? '-' : `p50 ${ms(b.latencyMs.p50)}, p99 ${ms(b.latencyMs.p99)}`),
-    row('urgent job started', `after ${ms(facts.urgentStartMs)}`, Number.isFinite(facts.urgentStartMs), 'in a full cluster, from submission'),
-    row('batch jobs', `${facts.preempted} preempted, ${facts.resumed} resumed`, facts.preempted > 0 && facts.resumed > 0),
+    row(
+      'urgent job started',
+      `after ${ms(facts.urgentStartMs)}`,
+      Number.isFinite(facts.urgentStartMs),
+      'in a full cluster, from submission',
+    ),
+    row(
+      'batch jobs',
+      `${facts.preempted} preempted, ${facts.resumed} resumed`,
+      facts.preempted > 0 && facts.resumed > 0,
+    ),
     ...(model
       ? [
-          row('steering', `${b.steeringChanges} decisions, ${b.framesSteered} frames changed`, b.framesSteered > 0, `hit rate ${percent(b.hitRateBeforeSteering)} before, ${percent(b.hitRateAfter)} after`),
-          row('peaks of 6 sigma and more', `recall ${percent(b.recall)}, precision ${percent(b.precision)}`, (b.recall ?? 0) >= LEAST_SHARE && (b.precision ?? 0) >= LEAST_SHARE),
+          row(
+            'steering',
+            `${b.steeringChanges} decisions, ${b.framesSteered} frames changed`,
+            b.framesSteered > 0,
+            `hit rate ${percent(b.hitRateBeforeSteering)} before, ${percent(b.hitRateAfter)} after`,
+          ),
+          row(
+            'peaks of 6 sigma and more',
+            `recall ${percent(b.recall)}, precision ${percent(b.precision)}`,
+            (b.recall ?? 0) >= LEAST_SHARE && (b.precision ?? 0) >= LEAST_SHARE,
+          ),
         ]
       : [row('replayed frames', `${b.skippedFiles.length} files skipped`, undefined, 'no recall is claimed')]),
-    ...(chaos === null ? [] : [row('control plane killed', `${chaos.sentMeanwhile} frames sent while it was down for ${(chaos.downMs / 1000).toFixed(1)} s`, chaos.sentMeanwhile >= chaos.needed)]),
+    ...(chaos === null
+      ? []
+      : [
+          row(
+            'control plane killed',
+            `${chaos.sentMeanwhile} frames sent while it was down for ${(chaos.downMs / 1000).toFixed(1)} s`,
+            chaos.sentMeanwhile >= chaos.needed,
+          ),
+        ]),
     row('run', facts.run, facts.run === 'completed'),
     row('streams', facts.streamsReleased ? 'released' : 'not released', facts.streamsReleased),
     row('audit chain', facts.audit.intact ? `${facts.audit.records} records, intact` : 'broken', facts.audit.intact),
@@ -61,7 +101,13 @@ export function judge(facts: Facts): Verdict {
   const line = [
     `demo: ${b.sent} frames sent, ${b.answered} analysed, ${b.lost.length} lost`,
     `${facts.preempted} batch jobs preempted and ${facts.resumed} resumed`,
-    ...(model ? [`recall ${(b.recall ?? 0).toFixed(3)}`, `precision ${(b.precision ?? 0).toFixed(3)}`, `${b.framesSteered} frames steered`] : []),
+    ...(model
+      ? [
+          `recall ${(b.recall ?? 0).toFixed(3)}`,
+          `precision ${(b.precision ?? 0).toFixed(3)}`,
+          `${b.framesSteered} frames steered`,
+        ]
+      : []),
     ...(chaos === null ? [] : [`${chaos.sentMeanwhile} sent while the control plane was down`]),
     ok ? 'ok' : 'FAILED',
   ].join(', ');

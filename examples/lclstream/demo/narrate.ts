@@ -38,11 +38,18 @@ export function progress(done: number, total: number, text: string): void {
   const share = Math.min(1, done / total);
   if (!stdout.isTTY) return;
   const filled = Math.round(share * WIDTH);
-  stdout.write(`\r\u001b[2K${colour(2, clockText())}     ${colour(36, '█'.repeat(filled))}${'░'.repeat(WIDTH - filled)} ${text}`);
+  stdout.write(
+    `\r\u001b[2K${colour(2, clockText())}     ${colour(36, '█'.repeat(filled))}${'░'.repeat(WIDTH - filled)} ${text}`,
+  );
   drawn = true;
 }
 
-export type Row = { readonly label: string; readonly value: string; readonly note?: string; readonly outcome?: 'good' | 'bad' };
+export type Row = {
+  readonly label: string;
+  readonly value: string;
+  readonly note?: string;
+  readonly outcome?: 'good' | 'bad';
+};
 
 export function closingTable(rows: readonly Row[]): void {
   clearProgress();

@@ -38,19 +38,20 @@ export async function openLocalScheduler(options: LocalSchedulerOptions): Promis
       log: options.log,
       clock: options.clock,
     });
-    const cluster = emptyCluster(options, pool, records);
+    let cluster: LocalCluster | undefined;
     try {
+      cluster = emptyCluster(options, pool, records);
       await adoptJobs(cluster, records);
+      const stop = driveCluster(cluster);
+      return schedulerOf(cluster, () => {
+        stop();
+        lock.release();
+      });
     } catch (error) {
-      for (const job of cluster.jobs.values()) job.unfollow?.();
+      for (const job of cluster?.jobs.values() ?? []) job.unfollow?.();
       await pool.close();
       throw error;
     }
-    const stop = driveCluster(cluster);
-    return schedulerOf(cluster, () => {
-      stop();
-      lock.release();
-    });
   } catch (error) {
     lock.release();
     throw error;

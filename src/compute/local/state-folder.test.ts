@@ -22,8 +22,12 @@ describe('the lock of a state folder', () => {
   it('keeps a second scheduler out until the first lets go', async (context) => {
     const under = await openTestCluster();
     context.after(() => under.dispose());
-    await assert.rejects(openLocalScheduler({ ...TEST_CLUSTER, stateDir: under.stateDir }), StateFolderInUse);
-    await under.reopen(async () => {});
+    const options = { ...TEST_CLUSTER, stateDir: under.stateDir };
+    await assert.rejects(openLocalScheduler(options), StateFolderInUse);
+    await under.reopen(async () => {
+      const twice = { name: 'n01', slots: 1 };
+      await assert.rejects(openLocalScheduler({ ...options, nodes: [twice, twice] }), /declared twice/);
+    });
   });
 
   it('is taken over from a dead process by exactly one of many takers', async (context) => {

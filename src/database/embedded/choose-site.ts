@@ -80,7 +80,7 @@ export async function chooseSite(place: SettledPlace, options: SiteOptions): Pro
   const binaries = prepareBinaries(chosen, { us, user, copiesFolder });
   if (dataMajor === null) {
     const began = clock.monotonic();
-    await initialiseCluster(base, binaries, user);
+    await initialiseCluster(base, binaries, { user, durable: options.durable ?? true });
     const tookMs = Math.round(clock.monotonic() - began);
     log.info({ folder: dataFolder, major: binaries.major, tookMs }, 'database: data folder made');
   }

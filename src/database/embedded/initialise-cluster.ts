@@ -26,12 +26,20 @@ export function majorOfData(folder: string): number | null {
   throw new EmbeddedError(`${folder} holds no PostgreSQL data (PG_VERSION is missing): restore it or move it away`);
 }
 
+export interface ClusterOptions {
+  readonly user: OsUser;
+  /** Whether all of it is on disk before it counts as made; false in tests only. */
+  readonly durable: boolean;
+}
+
 /** Runs initdb as `user` and puts the result at `base`/data, which must not exist. */
-export async function initialiseCluster(base: string, binaries: Binaries, user: OsUser): Promise<void> {
+export async function initialiseCluster(base: string, binaries: Binaries, as: ClusterOptions): Promise<void> {
+  const { user, durable } = as;
   removeDrafts(base);
   const draft = mkdtempSync(join(base, DRAFT_PREFIX));
   if (process.getuid?.() === 0) chownSync(draft, user.uid, user.gid);
   const options = ['-U', SUPERUSER, '-A', 'peer', '-E', 'UTF8', '--no-locale', '--data-checksums', '--no-instructions'];
+  if (!durable) options.push('--no-sync');
   await runInitdb(join(binaries.binFolder, 'initdb'), ['-D', draft, ...options], { user, folder: draft });
   renameSync(draft, join(base, 'data'));
   syncFolder(base);

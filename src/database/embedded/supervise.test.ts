@@ -31,8 +31,8 @@ async function start(t: TestContext, stateDir: string): Promise<EmbeddedDatabase
 }
 
 test('a server killed while rows are written comes back and has every acknowledged row', async (t) => {
-  const stateDir = join(temporaryFolder(t), 'state');
-  const server = await start(t, stateDir);
+  const server = await startEmbedded({ ...testOptions(join(temporaryFolder(t), 'state')), durable: true });
+  atEnd(t, () => server.stop());
   const rooms = [
     {
       room: 'try',

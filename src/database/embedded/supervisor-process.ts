@@ -22,6 +22,7 @@ export const testOptions = (stateDir: string): EmbeddedOptions => ({
   clock: systemClock,
   log: silentLog,
   maxConnections: 40,
+  durable: false,
 });
 export const patience = { clock: systemClock, timeoutMs: 30_000 };
 

@@ -70,7 +70,7 @@ export type RelayEvent =
       readonly bytes: number;
       /** Messages the connection leaves behind that will be delivered to others. */
       readonly requeued: number;
-      /** At-most-once only: messages that were partly or wholly in the socket's hands and may be lost. */
+      /** At-most-once only: messages of the last write that the kernel had taken whole; the consumer may not have read them. */
       readonly lostInSocket: number;
     } & ConnectionEvent)
   | { readonly kind: 'refused'; readonly remoteAddress: string; readonly reason: string }

@@ -145,19 +145,19 @@ export function writeConsumer(hub: Hub, socket: MeasuredSocket): ConsumerWriter 
     },
   };
 
-  /** At-most-once: a message of which the kernel took no octet was surely not seen; all others may have been. */
+  /** At-most-once: a message the kernel did not take to its last octet was surely not seen; all others may have been. */
   function splitUnsent(write: Write): ConsumerEnd {
     const taken = write.bytes - Math.min(write.bytes, Math.max(0, socket.unsentAtEnd));
     const back: StoredMessage[] = [];
     let at = 0;
     for (const message of write.messages) {
-      if (at >= taken) {
-        message.attempts -= 1;
-        back.push(message);
-      } else {
-        backlog.finish(message);
-      }
       at += message.bytes;
+      if (at <= taken) {
+        backlog.finish(message);
+        continue;
+      }
+      message.attempts -= 1;
+      back.push(message);
     }
     backlog.giveBack(back);
     const lostInSocket = write.messages.length - back.length;
