@@ -1,37 +1,50 @@
 /**
- * A process named so that it cannot be mistaken for a later one with the same number: pid and start time (field 22 of /proc/PID/stat, in
- * clock ticks since boot). Used wherever we adopt or end something that an earlier run of ours started.
+ * Who a process is, beyond its number: the start time of /proc/<pid>/stat (field 22, ticks since boot) and the boot's id.
+ * A pid is given out again; the three together are not. Linux only. Used wherever we adopt or end what an earlier run of ours started.
  */
 import { readFileSync } from 'node:fs';
 
 export interface ProcessIdentity {
   readonly pid: number;
-  readonly startTicks: string;
+  readonly startTicks: number;
+  readonly bootId: string;
 }
 
-/** Undefined where there is no such process, or it is a zombie: a zombie is dead. */
+let bootId: string | undefined;
+
+/** Names this boot of the machine: nothing that ran in another one runs. */
+export function thisBoot(): string {
+  bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  return bootId;
+}
+
+/** Undefined when there is no such process, or only its zombie is left: nobody may have reaped it yet. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   } catch {
     return undefined;
   }
-  // The command name, in parentheses, may hold anything; the fields after its end are fixed: state is the first of them.
+  // The name in field 2 is in parentheses and may hold anything, parentheses and blanks too.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const startTicks = fields[19];
-  return fields[0] === 'Z' || startTicks === undefined ? undefined : { pid, startTicks };
+  const state = fields[0];
+  const startTicks = Number(fields[19]);
+  if (state === undefined || state === 'Z' || state === 'X' || !Number.isSafeInteger(startTicks)) return undefined;
+  return { pid, startTicks, bootId: thisBoot() };
 }
 
-export function isAlive(process: ProcessIdentity): boolean {
-  return identityOf(process.pid)?.startTicks === process.startTicks;
+export function isAlive(identity: ProcessIdentity): boolean {
+  const now = identityOf(identity.pid);
+  return now !== undefined && now.startTicks === identity.startTicks && now.bootId === identity.bootId;
 }
 
-/** Signals that very process, or nobody. False where it is gone. */
-export function signalProcess(target: ProcessIdentity, signal: NodeJS.Signals): boolean {
-  if (!isAlive(target)) return false;
+/** Sends `signal` if the process is still the one meant; false when it is gone. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isAlive(identity)) return false;
   try {
-    return process.kill(target.pid, signal);
+    process.kill(identity.pid, signal);
+    return true;
   } catch {
     return false;
   }

@@ -2,6 +2,7 @@
  * Composition root of the control plane: builds every room on one database and one clock, and gives back the handles that `up` and the tests
  * need. The only place that knows which adapter stands behind which port.
  */
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import {
@@ -27,7 +28,7 @@ import {
   computeMigrations,
   followJobs,
   JOB_CHANGED,
-  type JobFollower,
+  type LocalScheduler,
   openLocalScheduler,
   type Scheduler,
 } from './compute/index.ts';
@@ -43,7 +44,7 @@ import {
   readOutbox,
   startQueue,
 } from './database/index.ts';
-import { type Facility, loadFacility } from './facility/index.ts';
+import { type Cluster, type Facility, loadFacility, type Tier } from './facility/index.ts';
 import { type IssueDeps, identityMigrations, openTokenVerifier, TOKEN_REVOKED } from './identity/index.ts';
 import { executeRuns, type PathwayDeps, pathwayMigrations } from './pathway/index.ts';
 import {
@@ -61,6 +62,8 @@ import {
 
 export interface ServerOptions {
   readonly stateDir: string;
+  /** Where local clusters keep their jobs; default: in the state folder. */
+  readonly clustersDir?: string;
   readonly facilityDir: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly target: DatabaseTarget;
@@ -96,28 +99,57 @@ const EXPIRY_QUEUE = 'stream-expiry';
 const TIDY_MS = 600_000;
 const OUTBOX_KEEP = { keepMs: 3_600_000, forgetConsumersAfterMs: 30 * 86_400_000 };
 
-interface LocalCluster {
-  readonly scheduler: Scheduler & { closeAndEndJobs(): Promise<void> };
-}
-
 /** Throws YamlError for a faulty facility folder, and what the database or a scheduler throws when it cannot start. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const closers: Closer[] = [];
+  const close = async (how: StopHow): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer(how);
+  };
+  try {
+    return { ...(await openServer(options, closers)), stop: close };
+  } catch (cause) {
+    await close({ endJobs: false });
+    throw cause;
+  }
+}
+
+interface StopHow {
+  readonly endJobs: boolean;
+}
+
+/** Lets go of one thing; run in the reverse order of opening, after a failed start too. */
+type Closer = (how: StopHow) => void | Promise<void>;
+
+async function openServer(options: ServerOptions, closers: Closer[]): Promise<Omit<RunningServer, 'stop'>> {
   const clock = systemClock;
   const logger = pino({ level: options.logLevel, base: { part: 'control' } }, pino.destination(2));
   const facility = loadFacility(options.facilityDir);
   const templates = loadTemplates(facility);
   await migrate(options.target, MIGRATIONS, { clock, log: logger });
   const database = openDatabase(options.target, { clock, log: logger, maxConnections: 16 });
+  closers.push(() => database.close());
   const db = database.kysely;
   await registerNodes(
     db,
     facility.streamingNodes.map((n) => n.name),
   );
   const queue = await startQueue(database);
+  closers.push(() => queue.stop());
   const audit = openAuditLog(db);
+  const denials = openDenialTally(audit, clock);
+  closers.push(async () => {
+    denials.stop();
+    await denials.flush().catch((cause: unknown) => logger.warn({ err: cause }, 'denials could not be written'));
+    await audit.flush();
+  });
   const verifier = await openTokenVerifier(db, clock);
-  const locals = await openClusters(options, facility, { clock, logger });
-  const schedulers = new Map([...locals].map(([name, local]): [string, Scheduler] => [name, local.scheduler]));
+  closers.push(() => verifier.stop());
+  const schedulers = new Map<string, Scheduler>();
+  for (const cluster of facility.clusters) {
+    const scheduler = await openCluster(options, cluster, { tiers: [...facility.tiers.values()], clock, logger });
+    closers.push(({ endJobs }) => (endJobs ? scheduler.closeAndEndJobs() : scheduler.close()));
+    schedulers.set(cluster.name, scheduler);
+  }
 
   const streaming: StreamingDeps = {
     db,
@@ -147,8 +179,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log: logger,
   };
   const pathway: PathwayDeps = { db, clock, facility, audit, compute, streaming, log: logger };
-  const followers: readonly JobFollower[] = [...schedulers.keys()].map((cluster) => followJobs(compute, cluster));
+  for (const cluster of schedulers.keys()) {
+    const follower = followJobs(compute, cluster);
+    closers.push(() => follower.stop());
+  }
   const executor = executeRuns(pathway);
+  closers.push(() => executor.stop());
 
   const events = readOutbox(database, {
     topics: [TOKEN_REVOKED, JOB_CHANGED],
@@ -164,6 +200,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       executor.wake();
     },
   });
+  closers.push(() => events.stop());
   await queue.work(EXPIRY_QUEUE, async () => void (await expireStreams(streaming)));
   const sweep = every(clock, SWEEP_MS, () => expireStreams(streaming).then(() => undefined), logger);
   const tidy = every(
@@ -172,8 +209,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     () => pruneClaims(db, new Date(clock.now())).then(() => pruneOutbox(database, OUTBOX_KEEP)),
     logger,
   );
+  closers.push(sweep, tidy);
 
-  const denials = openDenialTally(audit, clock);
   const pipeline: PipelineDeps = {
     db,
     clock,
@@ -193,56 +230,31 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...auditRoutes({ db }),
   };
   const server = httpServer(pipeline, routes, logger);
+  closers.push(() => server.close());
   const url = await server.listen(options.listen);
   logger.info({ url }, 'control plane listens');
-
-  return {
-    url,
-    facility,
-    issue,
-    async stop({ endJobs }) {
-      await server.close();
-      sweep();
-      tidy();
-      await executor.stop();
-      for (const local of locals.values()) await (endJobs ? local.scheduler.closeAndEndJobs() : undefined);
-      for (const follower of followers) {
-        if (endJobs) await follower.look().catch(() => undefined);
-        await follower.stop();
-      }
-      if (!endJobs) for (const local of locals.values()) await local.scheduler.close();
-      await events.stop();
-      await queue.stop();
-      verifier.stop();
-      denials.stop();
-      await denials
-        .flush()
-        .catch((cause: unknown) => logger.warn({ err: cause }, 'denials could not be written at shutdown'));
-      await audit.flush();
-      await database.close();
-    },
-  };
+  return { url, facility, issue };
 }
 
-async function openClusters(
-  options: ServerOptions,
-  facility: Facility,
-  tools: { readonly clock: Clock; readonly logger: DatabaseLog },
-): Promise<ReadonlyMap<string, LocalCluster>> {
-  const clusters = new Map<string, LocalCluster>();
-  for (const cluster of facility.clusters) {
-    const scheduler = await openLocalScheduler({
-      stateDir: join(options.stateDir, 'clusters', cluster.name),
-      cluster: cluster.name,
-      nodes: cluster.nodes,
-      tiers: [...facility.tiers.values()],
-      clock: tools.clock,
-      log: tools.logger,
-      ...(options.runAs === undefined ? {} : { runAs: options.runAs }),
-    });
-    clusters.set(cluster.name, { scheduler });
-  }
-  return clusters;
+interface ClusterTools {
+  readonly tiers: readonly Tier[];
+  readonly clock: Clock;
+  readonly logger: DatabaseLog;
+}
+
+function openCluster(options: ServerOptions, cluster: Cluster, tools: ClusterTools): Promise<LocalScheduler> {
+  const root = options.clustersDir ?? join(options.stateDir, 'clusters');
+  // 0711: jobs may run as another user, who must reach the folders below; each job's own is closed to others.
+  mkdirSync(root, { recursive: true, mode: 0o711 });
+  return openLocalScheduler({
+    stateDir: join(root, cluster.name),
+    cluster: cluster.name,
+    nodes: cluster.nodes,
+    tiers: tools.tiers,
+    clock: tools.clock,
+    log: tools.logger,
+    ...(options.runAs === undefined ? {} : { runAs: options.runAs }),
+  });
 }
 
 async function afterJobChanged(streaming: StreamingDeps, payload: unknown): Promise<void> {

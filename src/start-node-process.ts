@@ -87,7 +87,7 @@ function launch(options: NodeProcessOptions, record: string): ProcessIdentity {
   child.unref();
   child.on('error', () => undefined); // seen as a process that is not alive
   closeSync(log);
-  const identity = identityOf(child.pid ?? 0) ?? { pid: child.pid ?? 0, startTicks: '' };
+  const identity = identityOf(child.pid ?? 0) ?? { pid: child.pid ?? 0, startTicks: 0, bootId: '' };
   writeFileSync(`${record}.new`, JSON.stringify(identity), { mode: 0o600 });
   renameSync(`${record}.new`, record);
   return identity;

@@ -9,7 +9,7 @@ import { systemClock } from './clock.ts';
 import type { Settings } from './config.ts';
 import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
 import { issueNodeBearer, issueSession } from './identity/index.ts';
-import { identityOf, isAlive } from './process-identity.ts';
+import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { type NodeProcess, startNodeProcess } from './start-node-process.ts';
 import { unprivilegedUser } from './unprivileged-user.ts';
@@ -31,9 +31,7 @@ const BEARER_SECONDS = 90 * 86_400;
 const DEV_SESSION_SECONDS = 24 * 3600;
 const LINKED_WITHIN_MS = 20_000;
 
-interface UpRecord {
-  readonly pid: number;
-  readonly startTicks: string;
+interface UpRecord extends ProcessIdentity {
   readonly port: number;
 }
 
@@ -43,7 +41,7 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   // 0711: the database's own user must be able to pass; everything secret inside is a file of mode 0600.
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
   const record = join(settings.stateDir, 'up.json');
-  const earlier = readRecord(record);
+  const earlier = readJson(record) as UpRecord | undefined;
   if (earlier !== undefined && isAlive(earlier))
     throw new Error(`another beamway up (pid ${earlier.pid}) uses ${settings.stateDir}`);
 
@@ -62,11 +60,8 @@ export async function up(settings: Settings): Promise<RunningSystem> {
     const server = await serve(settings, { target, samePort: settings.listen.port === 0 ? earlier?.port : undefined });
     undo.push(() => server.stop({ endJobs: true }));
     const self = identityOf(process.pid);
-    writeAside(record, {
-      pid: process.pid,
-      startTicks: self?.startTicks ?? '',
-      port: Number(new URL(server.url).port),
-    });
+    if (self === undefined) throw new Error('/proc does not show this process');
+    writeAside(record, { ...self, port: Number(new URL(server.url).port) });
     if (embedded !== undefined)
       writeAside(join(settings.stateDir, 'connection.json'), {
         connection: embedded.connection,
@@ -111,6 +106,7 @@ async function serve(
   const runAs = settings.dev ? undefined : unprivilegedUser();
   const options = {
     stateDir: settings.stateDir,
+    clustersDir: join(serviceFolder(settings.stateDir), 'clusters'),
     facilityDir: settings.facilityDir,
     target: how.target,
     limits: settings.limits,
@@ -121,6 +117,15 @@ async function serve(
     return startServer({ ...options, listen: { host: settings.listen.host, port: how.samePort } });
   }
   return startServer({ ...options, listen: settings.listen });
+}
+
+/**
+ * Where files lie that other users than us must reach (jobs of root's run as nobody): the state folder, or, where that cannot be passed by
+ * others, the place that the database's room chose for its own service folders.
+ */
+function serviceFolder(stateDir: string): string {
+  const chosen = readJson(join(stateDir, 'database.json')) as { readonly elsewhere?: string | null } | undefined;
+  return chosen?.elsewhere ?? stateDir;
 }
 
 async function portIsFree(host: string, port: number): Promise<boolean> {
@@ -181,9 +186,9 @@ async function allLinked(server: RunningServer, count: number): Promise<void> {
   }
 }
 
-function readRecord(path: string): UpRecord | undefined {
+function readJson(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as UpRecord;
+    return JSON.parse(readFileSync(path, 'utf8'));
   } catch {
     return undefined;
   }

@@ -118,7 +118,8 @@ async function main(): Promise<number> {
       signal: abort.signal,
     },
   );
-  frames.close();
+  // Frames still queued after a signal are wanted by nobody.
+  frames.close(abort.signal.aborted ? 0 : undefined);
   results.close();
   await recorder.close();
   await saveSampleFrames(given.out, source, ledger);

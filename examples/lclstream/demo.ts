@@ -3,7 +3,7 @@
 // Owns everything it starts, in a folder of its own, and ends it. Writes demo-out/summary.json and demo-out/report.html.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,6 +59,7 @@ async function beamway(url: string, token: string, args: readonly string[]): Pro
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const state = await mkdtemp(join(tmpdir(), 'beamway-demo-'));
+await chmod(state, 0o711); // started by root, the database runs as another user, who must be able to pass
 const logs = join(out, 'log');
 await mkdir(logs);
 let system: System | undefined;

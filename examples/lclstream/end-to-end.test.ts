@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -76,8 +76,13 @@ function workerPids(job: Program): readonly number[] {
   return line.split(', ').map(Number);
 }
 
+/** False for a process that has ended but was not yet reaped: an orphan's new parent may take its time. */
 function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}`);
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  } catch {
+    return false;
+  }
 }
 
 for (const delivery of ['at-most-once', 'redeliver'] as const) {

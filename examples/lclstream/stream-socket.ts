@@ -8,8 +8,8 @@ import type { StreamAttachment } from './stream-attachment.ts';
 export type Producer = {
   /** Resolves when the message is queued in the socket; waits while the queue is full. Parts must not be changed afterwards. */
   readonly send: (parts: readonly (Uint8Array | string)[]) => Promise<void>;
-  /** Queued messages still leave, for at most the linger time. */
-  readonly close: () => void;
+  /** Queued messages still leave, for at most so many milliseconds (10 s unless told); the process does not end before. */
+  readonly close: (lingerMs?: number) => void;
 };
 
 export type Delivered = {
@@ -44,7 +44,13 @@ function isClosed(error: unknown): boolean {
 export function openProducer(stream: StreamAttachment): Producer {
   const socket = new Push({ ...credentials(stream), sendHighWaterMark: SEND_QUEUE, linger: LINGER_MS });
   socket.connect(stream.endpoint);
-  return { send: (parts) => socket.send([...parts]), close: () => socket.close() };
+  return {
+    send: (parts) => socket.send([...parts]),
+    close: (lingerMs = LINGER_MS) => {
+      socket.linger = lingerMs;
+      socket.close();
+    },
+  };
 }
 
 function openPull(stream: StreamAttachment): Consumer {

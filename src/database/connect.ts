@@ -113,6 +113,13 @@ export function openPool(config: pg.ClientConfig, options: OpenOptions): pg.Pool
   return pool;
 }
 
+const waitedFor = new WeakSet<object>();
+
+/** Whether this error comes from connecting after all patience was spent: trying again would only double the wait. */
+export function hasWaited(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && waitedFor.has(error);
+}
+
 /** Connects, waiting for a server that is away or crowded until `patienceMs` are over; other errors at once. */
 export async function connectPatiently(pool: pg.Pool, options: OpenOptions): Promise<pg.PoolClient> {
   const { clock, patienceMs = 10_000 } = options;
@@ -121,7 +128,11 @@ export async function connectPatiently(pool: pg.Pool, options: OpenOptions): Pro
     try {
       return await pool.connect();
     } catch (error) {
-      if (!(isAway(error) || isCrowded(error)) || clock.monotonic() + backOffMs > end) throw error;
+      if (!(isAway(error) || isCrowded(error))) throw error;
+      if (clock.monotonic() + backOffMs > end) {
+        if (error instanceof Error) waitedFor.add(error);
+        throw error;
+      }
       await pause(clock, backOffMs);
     }
   }

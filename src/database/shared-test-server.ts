@@ -2,7 +2,7 @@
  * The process behind the tests' one PostgreSQL server: supervises it in a folder of the temporary directory and ends it,
  * folder and all, a minute after the last test process has let go (or at once when told `stop`). A test process holds a
  * connection to its control socket, which the kernel closes when it dies; the databases it named there are dropped then.
- * Run as: node shared-test-server.ts FOLDER
+ * Run as: node shared-test-server.ts FOLDER [LINGER_MS]
  */
 import { rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -14,12 +14,13 @@ import { EmbeddedError } from './embedded/embedded-error.ts';
 import { startEmbedded } from './embedded/supervise.ts';
 import { silentLog } from './log.ts';
 
+/** How long it waits for another user, in milliseconds. */
 const LINGER_MS = 60_000;
 /** Test files run side by side, each with a few pools. */
 const MAX_CONNECTIONS = 300;
 
-const folder = process.argv[2];
-if (folder === undefined) throw new Error('usage: node shared-test-server.ts FOLDER');
+const [folder, lingerMs = LINGER_MS] = process.argv.slice(2);
+if (folder === undefined) throw new Error('usage: node shared-test-server.ts FOLDER [LINGER_MS]');
 const control = join(folder, 'control');
 
 const embedded = await startEmbedded({
@@ -50,7 +51,7 @@ const end = async (): Promise<void> => {
 };
 const linger = (): void => {
   cancelLinger();
-  if (users.size === 0) cancelLinger = systemClock.after(LINGER_MS, () => void end());
+  if (users.size === 0) cancelLinger = systemClock.after(Number(lingerMs), () => void end());
 };
 
 const drop = async (databases: ReadonlySet<string>): Promise<void> => {

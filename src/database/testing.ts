@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -130,6 +130,8 @@ async function holdServer(): Promise<Hold> {
 function startServer(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o711 });
+    // Whatever the umask: the server's own user must get in.
+    chmodSync(folder, 0o711);
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw error;
     const fault = faultOf(folder, ourUser(), 0o711);

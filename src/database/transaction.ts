@@ -5,6 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IsolationLevel, Kysely, Transaction } from 'kysely';
+import { hasWaited } from './connect.ts';
 import { isAway, isContention } from './transient.ts';
 
 /** The connection was lost while COMMIT was under way: the work may or may not have taken effect. Look, then decide. */
@@ -59,7 +60,8 @@ export async function transaction<T, R>(
     } catch (error) {
       if (committing && isAway(error))
         throw new CommitUnknownError('the connection was lost during COMMIT', { cause: error });
-      if (attempt >= attempts || !(isContention(error) || isAway(error))) throw error;
+      const again = isContention(error) || (isAway(error) && !hasWaited(error));
+      if (attempt >= attempts || !again) throw error;
     }
   }
 }

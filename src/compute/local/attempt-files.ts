@@ -9,7 +9,7 @@
  */
 import type { StreamClaim } from '../scheduler.ts';
 import type { Owner } from './durable-file.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '../../process-identity.ts';
 
 /** Marks every process of an attempt in its environment, so that one that left the process group is found again. */
 export const COOKIE_VARIABLE = 'BEAMWAY_ATTEMPT_COOKIE';

@@ -10,7 +10,7 @@ import { attemptPaths, type Started } from './attempt-files.ts';
 import { saveFile } from './durable-file.ts';
 import type { JobRecord } from './job-record.ts';
 import { leftovers, openTestCluster } from './local-cluster.fixture.ts';
-import { identityOf } from './process-identity.ts';
+import { identityOf } from '../../process-identity.ts';
 
 const HOST = fileURLToPath(new URL('./scheduler-host.fixture.ts', import.meta.url));
 const KILLS = 6;

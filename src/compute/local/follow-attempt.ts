@@ -10,7 +10,7 @@ import { attemptFolder } from './job-folder.ts';
 import { openAttempt, withAttempt } from './job-record.ts';
 import { killProcessesOf } from './kill-processes.ts';
 import { type LocalCluster, type LocalJob, tellListeners } from './local-cluster.ts';
-import { isAlive, thisBoot } from './process-identity.ts';
+import { isAlive, thisBoot } from '../../process-identity.ts';
 
 /** How late the death of an adopted runner is seen; that of our own child is seen at once. */
 const LOOK_EVERY_MS = 1000;

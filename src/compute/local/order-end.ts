@@ -8,7 +8,7 @@ import { readJson, saveFile } from './durable-file.ts';
 import { attemptFolder } from './job-folder.ts';
 import { openAttempt } from './job-record.ts';
 import { type LocalCluster, type LocalJob, tellListeners } from './local-cluster.ts';
-import { signalProcess } from './process-identity.ts';
+import { signalProcess } from '../../process-identity.ts';
 
 /** A cancellation overrides a preemption and a shutdown; nothing overrides a cancellation. */
 function overrides(next: EndOrder, present: EndOrder | undefined): boolean {

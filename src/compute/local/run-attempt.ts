@@ -19,7 +19,7 @@ import {
 } from './attempt-files.ts';
 import { createFileOnce, isCode, readJsonNow, writeFileDurably } from './durable-file.ts';
 import { killProcessesOf, signalGroup } from './kill-processes.ts';
-import { identityOf } from './process-identity.ts';
+import { identityOf } from '../../process-identity.ts';
 
 type Paths = ReturnType<typeof attemptPaths>;
 

@@ -13,7 +13,7 @@ import { SchedulerError } from '../scheduler.ts';
 import { parseJobRecord } from './job-record.ts';
 import { openTestCluster, TEST_CLUSTER } from './local-cluster.fixture.ts';
 import { openLocalScheduler } from './open-local-scheduler.ts';
-import { identityOf, isAlive } from './process-identity.ts';
+import { identityOf, isAlive } from '../../process-identity.ts';
 import { lockStateFolder, StateFolderInUse } from './state-lock.ts';
 
 const HOLDER = fileURLToPath(new URL('./lock-holder.fixture.ts', import.meta.url));

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createFileOnce, readJsonNow, writeFileDurably } from './durable-file.ts';
-import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { identityOf, isAlive, type ProcessIdentity } from '../../process-identity.ts';
 
 type LockFile = ({ readonly kind: 'held' } & ProcessIdentity) | { readonly kind: 'released' };
 

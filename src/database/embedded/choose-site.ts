@@ -57,9 +57,11 @@ export function settlePlace(options: SiteOptions): SettledPlace {
     ensureFolder(dirname(base), us, 0o755);
     ensureFolder(base, us, 0o711);
   }
-  const barrier = chainOf(base).find((folder) => !canTraverse(service, folder));
-  if (barrier !== undefined)
+  // Without root the server runs as ourselves, with our groups: what we can pass it can pass.
+  const barrier = us.uid === 0 ? chainOf(base).find((folder) => !canTraverse(service, folder)) : undefined;
+  if (barrier !== undefined) {
     throw new EmbeddedError(`${service.name} can no longer pass ${barrier.path}: chmod o+x ${barrier.path}`);
+  }
   return { record: { ...record, serviceUser: service.name }, base, us, user: service };
 }
 

@@ -57,7 +57,7 @@ const LONGEST_BACK_OFF_MS = 5_000;
 /** How often an adopted server, which is not our child, is looked at. */
 const WATCH_EVERY_MS = 250;
 /** How long backends of a killed server may take to notice before they are killed too. */
-const REMAINS_PATIENCE_MS = 10_000;
+const REMAINS_PATIENCE_MS = 3_000;
 
 /**
  * Starts or adopts the server of `stateDir` (made if absent). Throws EmbeddedError, whose message says what to do:
