@@ -87,7 +87,8 @@ try {
 
 async function demonstrate(): Promise<number> {
   step('A facility starts: database, control plane, data streaming node, a cluster of 4 nodes with 4 slots each');
-  const environment = { PATH: process.env['PATH'], HOME: process.env['HOME'], BEAMWAY_LOG_LEVEL: 'info' };
+  const settings = Object.entries(process.env).filter(([name]) => /^(PATH|HOME|BEAMWAY_.*)$/.test(name));
+  const environment = Object.fromEntries(settings);
   const upLog = join(logs, 'up.log');
   const first = await startSystem(state, upLog, environment);
   system = first;
