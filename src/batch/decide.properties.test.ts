@@ -9,7 +9,7 @@ import { openPlan } from './plan.ts';
 import { replay, type Workload } from './replay.fixture.ts';
 import type { TierSpec } from './tier.ts';
 
-const RUNS = 500;
+const RUNS = Number(process.env['BEAMWAY_SOAK_RUNS'] ?? 500);
 
 const TIERS: readonly TierSpec[] = [
   { name: 'batch', priority: 100, preempts: [], preemptMode: 'requeue', graceSeconds: 0.01 },

@@ -29,10 +29,10 @@ test('a job runs, a timer runs not before its time, and one that fails comes aga
   const { queue } = await open(t);
   const ran: { payload: QueuePayload; at: number; retries: number }[] = [];
   await queue.work('work', async (job) => {
-    ran.push({ payload: job.payload, at: Date.now(), retries: job.retries });
+    ran.push({ payload: job.payload, at: systemClock.now(), retries: job.retries });
     if (job.payload['fails'] === true && job.retries === 0) throw new Error('first time');
   });
-  const due = new Date(Date.now() + 700);
+  const due = new Date(systemClock.now() + 700);
   await queue.after('work', { timer: true }, { startAfter: due });
   await queue.after('work', { fails: true });
   await reached(ran, 3);
@@ -61,7 +61,7 @@ test('a job queued in a transaction exists if that commits', async (t) => {
 
 test('a timer with a key is replaced, not doubled', async (t) => {
   const { queue } = await open(t);
-  const far = new Date(Date.now() + 3_600_000);
+  const far = new Date(systemClock.now() + 3_600_000);
   const first = await queue.after('work', { n: 1 }, { singletonKey: 'str_1', startAfter: far });
   const other = await queue.after('work', { n: 2 }, { singletonKey: 'str_2', startAfter: far });
   assert.equal(await queue.after('work', { n: 3 }, { singletonKey: 'str_1' }), first);

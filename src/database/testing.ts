@@ -5,21 +5,20 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, realpathSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
 import { systemClock } from '../clock.ts';
 import { type Database, openDatabase } from './connect.ts';
-import { APPLICATION_ROLE, OWNER_ROLE, SUPERUSER } from './embedded/configuration.ts';
 import { EmbeddedError, hasCode } from './embedded/embedded-error.ts';
 import { faultOf } from './embedded/folder.ts';
 import { ourUser } from './embedded/os-user.ts';
 import type { EmbeddedDatabase, SocketConnection } from './embedded/supervise.ts';
 import { silentLog } from './log.ts';
-import { migrate, type RoomMigrations } from './migrate.ts';
+import type { RoomMigrations } from './migrate.ts';
+import { connectionsTo, copyTemplate, SOURCES } from './test-template.ts';
 import { until } from './wait.ts';
 
 /** What testDatabase needs of a test: node:test's context, or `{ after }` of node:test for a whole file. */
@@ -35,7 +34,6 @@ export interface TestDatabase {
 }
 
 const SERVER_PATIENCE_MS = 60_000;
-const SOURCES = fileURLToPath(new URL('..', import.meta.url));
 
 /**
  * A database of its own with the migrations of `rooms` applied; it goes when this process ends. The first call of a run
@@ -43,14 +41,10 @@ const SOURCES = fileURLToPath(new URL('..', import.meta.url));
  */
 export async function testDatabase(t: TestScope, rooms: readonly RoomMigrations[]): Promise<TestDatabase> {
   const { server, socket } = await holdSharedServer();
-  const template = await templateFor(server, rooms);
   const name = `t_${randomBytes(8).toString('hex')}`;
   socket.write(`${name}\n`);
-  await administer(server, (client) =>
-    client.query(`create database ${name} template ${template} owner ${OWNER_ROLE} strategy wal_log`),
-  );
-  const at = { ...server, database: name };
-  const embedded = { connection: { ...at, user: APPLICATION_ROLE }, ownerConnection: { ...at, user: OWNER_ROLE } };
+  await copyTemplate(server, rooms, name);
+  const embedded = connectionsTo(server, name);
   const database = openDatabase({ embedded }, { clock: systemClock, log: silentLog, maxConnections: 5 });
   t.after(() => database.close());
   return { database, embedded };
@@ -81,18 +75,6 @@ let held: Promise<Hold> | undefined;
 function holdSharedServer(): Promise<Hold> {
   held ??= holdServer();
   return held;
-}
-
-/** Runs `action` as the superuser of the shared server. */
-async function administer<T>(server: SocketConnection, action: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ ...server, user: SUPERUSER, database: 'postgres' });
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    return await action(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /** One per checkout and user; mode 0711, so that a server of root's finds its way in as its own user. */
@@ -158,39 +140,4 @@ function reach(path: string): Promise<Socket | undefined> {
     });
     socket.once('error', () => resolve(undefined));
   });
-}
-
-/** Name of a database with these migrations applied; made once per state of the sources, by whoever needs it first. */
-async function templateFor(server: SocketConnection, rooms: readonly RoomMigrations[]): Promise<string> {
-  const hash = createHash('sha256').update(String(newestSource(SOURCES)));
-  for (const { room, migrations, appendOnly = [] } of rooms) {
-    hash.update(
-      JSON.stringify([room, appendOnly, Object.entries(migrations).map(([name, step]) => [name, step.up.toString()])]),
-    );
-  }
-  const name = `template_${hash.digest('hex').slice(0, 16)}`;
-  await administer(server, async (client) => {
-    await client.query('select pg_advisory_lock(1)');
-    const found = await client.query('select from pg_database where datname = $1', [name]);
-    if (found.rowCount !== 0) return;
-    // Named like a template only when it is complete.
-    await client.query('drop database if exists template_draft with (force)');
-    await client.query(`create database template_draft owner ${OWNER_ROLE}`);
-    const at = { ...server, database: 'template_draft' };
-    const embedded = { connection: { ...at, user: APPLICATION_ROLE }, ownerConnection: { ...at, user: OWNER_ROLE } };
-    await migrate({ embedded }, rooms, { clock: systemClock, log: silentLog });
-    await client.query('alter database template_draft allow_connections false');
-    await client.query(`alter database template_draft rename to ${name}`);
-  });
-  return name;
-}
-
-/** Latest change of any source file, in milliseconds: what a migration calls may have changed without its own text. */
-function newestSource(folder: string): number {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .reduce(
-      (newest, name) => Math.max(newest, statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0),
-      0,
-    );
 }

@@ -7,9 +7,10 @@
  *   end.json      scheduler  the attempt is to end; SIGTERM to the runner follows
  *   exit.json     runner     how it ended; every process of it is gone
  */
+
+import type { ProcessIdentity } from '../../process-identity.ts';
 import type { StreamClaim } from '../scheduler.ts';
 import type { Owner } from './durable-file.ts';
-import type { ProcessIdentity } from '../../process-identity.ts';
 
 /** Marks every process of an attempt in its environment, so that one that left the process group is found again. */
 export const COOKIE_VARIABLE = 'BEAMWAY_ATTEMPT_COOKIE';

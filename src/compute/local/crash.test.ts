@@ -5,15 +5,16 @@ import { existsSync } from 'node:fs';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { identityOf } from '../../process-identity.ts';
 import { jobSpec, untilEnded, untilJob, untilMark, WAITER } from '../scheduler.conformance.ts';
 import { attemptPaths, type Started } from './attempt-files.ts';
 import { saveFile } from './durable-file.ts';
 import type { JobRecord } from './job-record.ts';
 import { leftovers, openTestCluster } from './local-cluster.fixture.ts';
-import { identityOf } from '../../process-identity.ts';
 
 const HOST = fileURLToPath(new URL('./scheduler-host.fixture.ts', import.meta.url));
-const KILLS = 6;
+/** More of them in `make soak`. */
+const KILLS = Number(process.env['BEAMWAY_SOAK_KILLS'] ?? 6);
 
 /**
  * Marks each start, and any second instance that runs beside it. Builtins where a signal to the group may come between;

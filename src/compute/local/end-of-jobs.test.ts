@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { identityOf } from '../../process-identity.ts';
 import { jobSpec, untilEnded, untilJob, untilMark } from '../scheduler.conformance.ts';
 import { leftovers, openTestCluster } from './local-cluster.fixture.ts';
-import { identityOf } from '../../process-identity.ts';
 
 describe('the end of a local job', () => {
   it('takes its background processes along, those that made a session of their own too', async (context) => {

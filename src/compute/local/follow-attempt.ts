@@ -3,6 +3,7 @@
  * restart are followed in the same way: inotify for speed, a slow look for what inotify or a dead runner does not say.
  */
 import { type FSWatcher, watch } from 'node:fs';
+import { isAlive, thisBoot } from '../../process-identity.ts';
 import { attemptPaths, type Exit, type Running, type Started } from './attempt-files.ts';
 import { createFileOnce, readJson } from './durable-file.ts';
 import { finishAttempt } from './finish-attempt.ts';
@@ -10,7 +11,6 @@ import { attemptFolder } from './job-folder.ts';
 import { openAttempt, withAttempt } from './job-record.ts';
 import { killProcessesOf } from './kill-processes.ts';
 import { type LocalCluster, type LocalJob, tellListeners } from './local-cluster.ts';
-import { isAlive, thisBoot } from '../../process-identity.ts';
 
 /** How late the death of an adopted runner is seen; that of our own child is seen at once. */
 const LOOK_EVERY_MS = 1000;

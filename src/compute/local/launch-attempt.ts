@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { numberSlots, type Placement, slotsOf, startJob } from '../../batch/index.ts';
+import { thisBoot } from '../../process-identity.ts';
 import type { AttemptOrder } from './attempt-files.ts';
 import { finishAttempt } from './finish-attempt.ts';
 import { followAttempt, settleAttempt } from './follow-attempt.ts';
@@ -11,7 +12,6 @@ import { claimsPath, createAttempt, scriptPath, workFolder } from './job-folder.
 import { type AttemptRecord, openAttempt, withAttempt } from './job-record.ts';
 import type { LocalCluster, LocalJob } from './local-cluster.ts';
 import { launched } from './order-end.ts';
-import { thisBoot } from '../../process-identity.ts';
 import { saveJob } from './save-job.ts';
 
 /** How long a job waits after it could not be started for a reason of ours, such as a full disk. */

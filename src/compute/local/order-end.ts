@@ -3,12 +3,12 @@
  * us, and the runner reads it even if it takes the attempt only later), then SIGTERM to the runner.
  */
 import { markPreempting } from '../../batch/index.ts';
+import { signalProcess } from '../../process-identity.ts';
 import { attemptPaths, type EndOrder, type Started } from './attempt-files.ts';
 import { readJson, saveFile } from './durable-file.ts';
 import { attemptFolder } from './job-folder.ts';
 import { openAttempt } from './job-record.ts';
 import { type LocalCluster, type LocalJob, tellListeners } from './local-cluster.ts';
-import { signalProcess } from '../../process-identity.ts';
 
 /** A cancellation overrides a preemption and a shutdown; nothing overrides a cancellation. */
 function overrides(next: EndOrder, present: EndOrder | undefined): boolean {

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fchownSync, openSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock as clock } from '../../clock.ts';
+import { identityOf } from '../../process-identity.ts';
 import {
   type AttemptOrder,
   attemptPaths,
@@ -19,7 +20,6 @@ import {
 } from './attempt-files.ts';
 import { createFileOnce, isCode, readJsonNow, writeFileDurably } from './durable-file.ts';
 import { killProcessesOf, signalGroup } from './kill-processes.ts';
-import { identityOf } from '../../process-identity.ts';
 
 type Paths = ReturnType<typeof attemptPaths>;
 

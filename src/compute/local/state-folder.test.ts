@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { identityOf, isAlive } from '../../process-identity.ts';
 import { jobSpec, untilEnded, untilJob } from '../scheduler.conformance.ts';
 import { SchedulerError } from '../scheduler.ts';
 import { parseJobRecord } from './job-record.ts';
 import { openTestCluster, TEST_CLUSTER } from './local-cluster.fixture.ts';
 import { openLocalScheduler } from './open-local-scheduler.ts';
-import { identityOf, isAlive } from '../../process-identity.ts';
 import { lockStateFolder, StateFolderInUse } from './state-lock.ts';
 
 const HOLDER = fileURLToPath(new URL('./lock-holder.fixture.ts', import.meta.url));

@@ -4,8 +4,8 @@
  * takers of one stale lock cannot both win. Owns `lock.*` in the folder.
  */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { createFileOnce, readJsonNow, writeFileDurably } from './durable-file.ts';
 import { identityOf, isAlive, type ProcessIdentity } from '../../process-identity.ts';
+import { createFileOnce, readJsonNow, writeFileDurably } from './durable-file.ts';
 
 type LockFile = ({ readonly kind: 'held' } & ProcessIdentity) | { readonly kind: 'released' };
 

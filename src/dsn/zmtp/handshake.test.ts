@@ -135,7 +135,7 @@ test('any split of a handshake ends the same way', () => {
       if (change !== null) stream[change[0]] = change[1];
       assert.deepEqual(run(stream, sizes), run(stream, []));
     }),
-    { numRuns: 400 },
+    { numRuns: Number(process.env['BEAMWAY_SOAK_RUNS'] ?? 400) },
   );
 });
 
@@ -145,6 +145,6 @@ test('random octets after a good greeting are refused or waited on, never thrown
       const { step } = run(Buffer.concat([encodeGreeting('PLAIN', false), octets]), [7, 70]);
       assert.notEqual(step.kind, 'ready');
     }),
-    { numRuns: 500 },
+    { numRuns: Number(process.env['BEAMWAY_SOAK_RUNS'] ?? 500) },
   );
 });

@@ -32,7 +32,7 @@ test('random octets never throw and never read past the end', () => {
       readMetadata(bytes);
       answerPing(bytes);
     }),
-    { numRuns: 1000 },
+    { numRuns: Number(process.env['BEAMWAY_SOAK_RUNS'] ?? 1000) },
   );
 });
 

@@ -63,7 +63,7 @@ test('random octets in any split end the same way and never throw', () => {
     fc.property(fc.uint8Array({ maxLength: 2000 }), splits, (octets, sizes) => {
       assert.deepEqual(scanInChunks(Buffer.from(octets), sizes), scanInChunks(Buffer.from(octets), []));
     }),
-    { numRuns: 500 },
+    { numRuns: Number(process.env['BEAMWAY_SOAK_RUNS'] ?? 500) },
   );
 });
 
