@@ -40,9 +40,48 @@ export function isResolved(ratios: readonly number[]): boolean {
   return ratios.length >= 6 && high - middle <= intervalGoal && middle - low <= intervalGoal;
 }
 
-export interface Paired<Path extends string, Sample> {
-  /** One entry per round. */
-  readonly rounds: readonly Readonly<Record<Path, Sample>>[];
+export type Round<Path extends string, Sample> = Readonly<Partial<Record<Path, Sample>>>;
+
+export interface RoundsOptions<Path extends string, Sample> {
+  /** What the next round measures; undefined ends the comparison. Asked before every round, with all rounds so far. */
+  readonly next: (rounds: readonly Round<Path, Sample>[]) => readonly Path[] | undefined;
+  readonly measure: (path: Path) => Promise<Sample>;
+  readonly describe: (sample: Sample) => string;
+}
+
+/** Runs rounds until `next` ends them; within a round the paths are rotated, and reversed every other time. */
+export async function runRounds<Path extends string, Sample>(
+  context: BenchContext,
+  options: RoundsOptions<Path, Sample>,
+): Promise<readonly Round<Path, Sample>[]> {
+  const rounds: Round<Path, Sample>[] = [];
+  for (let paths = options.next(rounds); paths !== undefined; paths = options.next(rounds)) {
+    const at = rounds.length % paths.length;
+    const rotated = [...paths.slice(at), ...paths.slice(0, at)];
+    const round: Partial<Record<Path, Sample>> = {};
+    for (const path of rounds.length % 2 === 0 ? rotated : rotated.reverse()) {
+      const sample = await options.measure(path);
+      round[path] = sample;
+    }
+    rounds.push(round);
+    const shown = paths.flatMap((path) => {
+      const sample = round[path];
+      return sample === undefined ? [] : [`${path} ${options.describe(sample)}`];
+    });
+    context.log(`  round ${rounds.length}: ${shown.join('  ')}`);
+  }
+  return rounds;
+}
+
+/** `a / b` of every round that measured both. */
+export function ratios<Path extends string, Sample>(
+  rounds: readonly Round<Path, Sample>[],
+  pair: { readonly of: Path; readonly to: Path; readonly value: (sample: Sample) => number },
+): readonly number[] {
+  return rounds.flatMap((round) => {
+    const { [pair.of]: a, [pair.to]: b } = round;
+    return a === undefined || b === undefined ? [] : [pair.value(a) / pair.value(b)];
+  });
 }
 
 export interface PairedOptions<Path extends string, Sample> {
@@ -53,21 +92,18 @@ export interface PairedOptions<Path extends string, Sample> {
   readonly describe: (sample: Sample) => string;
 }
 
-/** Runs rounds until `enough` or the most rounds; the order of the paths is rotated and reversed from round to round. */
+/** `runRounds` with all paths in every round, until `enough` or the most rounds of the context. */
 export async function runPaired<Path extends string, Sample>(
   context: BenchContext,
   options: PairedOptions<Path, Sample>,
-): Promise<Paired<Path, Sample>> {
-  const rounds: Readonly<Record<Path, Sample>>[] = [];
+): Promise<{ readonly rounds: readonly Readonly<Record<Path, Sample>>[] }> {
   const { min, max } = context.rounds;
-  while (rounds.length < max && (rounds.length < min || !options.enough(rounds))) {
-    const at = rounds.length % options.paths.length;
-    const rotated = [...options.paths.slice(at), ...options.paths.slice(0, at)];
-    const round: Partial<Record<Path, Sample>> = {};
-    for (const path of rounds.length % 2 === 0 ? rotated : rotated.reverse()) round[path] = await options.measure(path);
-    rounds.push(round as Record<Path, Sample>);
-    const shown = options.paths.map((path) => `${path} ${options.describe((round as Record<Path, Sample>)[path])}`);
-    context.log(`  round ${rounds.length}: ${shown.join('  ')}`);
-  }
-  return { rounds };
+  const whole = (rounds: readonly Round<Path, Sample>[]) => rounds as readonly Readonly<Record<Path, Sample>>[];
+  const rounds = await runRounds<Path, Sample>(context, {
+    measure: options.measure,
+    describe: options.describe,
+    next: (soFar) =>
+      soFar.length < max && (soFar.length < min || !options.enough(whole(soFar))) ? options.paths : undefined,
+  });
+  return { rounds: whole(rounds) };
 }

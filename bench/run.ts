@@ -23,7 +23,7 @@ async function loadFigures(): Promise<readonly BenchFigure[]> {
 function openContext(): { readonly context: BenchContext; end(): Promise<void> } {
   const children = new Set<ChildProcess>();
   const actions: (() => void | Promise<void>)[] = [];
-  const [min = 7, max = 25] = (process.env['BENCH_ROUNDS'] ?? '').split(':').filter(Boolean).map(Number);
+  const [min = 7, max = 40] = (process.env['BENCH_ROUNDS'] ?? '').split(':').filter(Boolean).map(Number);
   return {
     context: {
       rounds: { min, max: Math.max(min, max) },

@@ -64,7 +64,7 @@ export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBa
           remoteAddress: request.socket.remoteAddress ?? '',
           authorization: request.headers.authorization,
           idempotencyHeader: headerText(request.headers['idempotency-key']),
-          signal: operation.longPoll ? AbortSignal.any([draining.signal, gone(reply)]) : draining.signal,
+          signal: operation.longPoll ? goneOr(draining.signal, reply) : draining.signal,
         });
         exchanges.set(request, exchange);
         if (draining.signal.aborted)
@@ -141,9 +141,14 @@ function headerText(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(',') : value;
 }
 
-/** Aborted when the client closes its end before it was answered. */
-function gone(reply: FastifyReply): AbortSignal {
+/** Aborted when the client closes its end, or the replica drains. AbortSignal.any() would keep a trace of every request for as long as we live. */
+function goneOr(draining: AbortSignal, reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  reply.raw.once('close', () => controller.abort());
+  const abort = (): void => {
+    draining.removeEventListener('abort', abort);
+    controller.abort();
+  };
+  draining.addEventListener('abort', abort, { once: true });
+  reply.raw.once('close', abort);
   return controller.signal;
 }

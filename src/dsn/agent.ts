@@ -145,8 +145,13 @@ export function agent(deps: AgentDeps): Agent {
 
   const pause = (ms: number): Promise<void> =>
     new Promise((resolve) => {
-      const cancel = deps.clock.after(ms, resolve);
-      stopping.signal.addEventListener('abort', () => [cancel(), resolve()], { once: true });
+      const done = (): void => {
+        cancel();
+        stopping.signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const cancel = deps.clock.after(ms, done);
+      stopping.signal.addEventListener('abort', done, { once: true });
     });
 
   const loop = async (): Promise<void> => {

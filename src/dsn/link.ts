@@ -23,13 +23,19 @@ const GRACE_MS = 5000;
 export function openLink(linkFile: string, node: string): Link {
   return {
     async sync(report, signal) {
+      // AbortSignal.any() with a signal that lives as long as the process would keep a trace of every turn.
+      const turn = new AbortController();
+      const abort = (): void => turn.abort();
+      const timer = setTimeout(abort, report.waitMs + GRACE_MS);
+      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted) abort();
       try {
         const { url, bearer } = linkSchema.parse(JSON.parse(readFileSync(linkFile, 'utf8')));
         const response = await fetch(new URL(syncNode.path.replace('{id}', encodeURIComponent(node)), url), {
           method: 'POST',
           headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
           body: JSON.stringify(report),
-          signal: AbortSignal.any([signal, AbortSignal.timeout(report.waitMs + GRACE_MS)]),
+          signal: turn.signal,
         });
         if (!response.ok) {
           const detail = `${response.status} ${(await response.text()).slice(0, 300)}`;
@@ -46,6 +52,9 @@ export function openLink(linkFile: string, node: string): Link {
               ? `${cause.message} ${cause.cause instanceof Error ? cause.cause.message : ''}`.trim()
               : String(cause),
         };
+      } finally {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', abort);
       }
     },
   };

@@ -70,7 +70,7 @@ export function nextMoves(run: Run): readonly Move[] {
   if (run.state === 'running' && failed !== undefined)
     return [{ kind: 'fail', state: 'failed', reason: `${failed.kind} ${failed.name}: ${failed.reason}` }];
   const succeeded = jobs.every((e) => e.state === 'succeeded');
-  if (run.state !== 'running' || succeeded) return unwind(run, { streams, jobs, succeeded });
+  if (run.state !== 'running' || succeeded) return unwind(run, streams, jobs);
   return [
     ...streams.flatMap((effect): Move[] =>
       effect.state === 'waiting'
@@ -98,14 +98,12 @@ function mayStart(run: Run, effect: Effect): boolean {
 }
 
 /** Compensation, and the ordinary end: first the jobs are over, then the streams are released, then the run has ended. */
-function unwind(
-  run: Run,
-  facts: { readonly streams: readonly Effect[]; readonly jobs: readonly Effect[]; readonly succeeded: boolean },
-): readonly Move[] {
-  const live = facts.jobs.filter((e) => (e.state === 'made' || e.state === 'ready') && !jobOver(e));
+function unwind(run: Run, streams: readonly Effect[], jobs: readonly Effect[]): readonly Move[] {
+  const live = jobs.filter((e) => (e.state === 'made' || e.state === 'ready') && !jobOver(e));
   if (live.length > 0) return live.map((effect): Move => ({ kind: 'cancel-job', effect }));
-  const held = facts.streams.filter((e) => e.target !== null && e.state !== 'released');
+  const held = streams.filter((e) => e.target !== null && e.state !== 'released');
   if (held.length > 0) return held.map((effect): Move => ({ kind: 'release-stream', effect }));
   if (run.state === 'cancelling') return [{ kind: 'end', state: 'cancelled', reason: run.reason }];
-  return [{ kind: 'end', state: facts.succeeded ? 'completed' : 'failed', reason: run.reason }];
+  // A run that has failed stays failed, though every job may have succeeded: a stream of it had not.
+  return [{ kind: 'end', state: run.state === 'failed' ? 'failed' : 'completed', reason: run.reason }];
 }

@@ -48,11 +48,12 @@ export function readWorkflow(text: string, given: Readonly<Record<string, string
   try {
     workflow = parseYaml('workflow', text, workflowSchema);
   } catch (error) {
-    if (!(error instanceof YamlError)) throw error;
-    const errors = error.faults.map((f) => ({
-      pointer: '#/workflow',
-      detail: `line ${f.line}, column ${f.column}: ${f.detail}`,
-    }));
+    // The reader throws errors of its own for what cannot be resolved: an alias without anchor, one alias too many, nesting without end.
+    const faults =
+      error instanceof YamlError
+        ? error.faults.map((f) => `line ${f.line}, column ${f.column}: ${f.detail}`)
+        : [error instanceof Error ? error.message : String(error)];
+    const errors = faults.map((detail) => ({ pointer: '#/workflow', detail }));
     throw new Problem('invalid-request', 'The workflow cannot be read.', { errors });
   }
   const errors = [...parameterFaults(workflow, given), ...referenceFaults(workflow)];
@@ -70,7 +71,7 @@ function parameterFaults(workflow: Workflow, given: Readonly<Record<string, stri
       });
   }
   for (const [name, parameter] of Object.entries(workflow.parameters)) {
-    if (given[name] === undefined && parameter.default === undefined)
+    if (!Object.hasOwn(given, name) && parameter.default === undefined)
       errors.push({
         pointer: `#/parameters/${name}`,
         detail: `is needed: ${parameter.description || 'the workflow gives no default'}`,
@@ -110,7 +111,9 @@ const textsOf = (step: WorkflowStep): readonly string[] => [
 
 function filledIn(workflow: Workflow, given: Readonly<Record<string, string>>): Workflow {
   const fill = (text: string): string =>
-    text.replaceAll(REFERENCE, (_, name: string) => given[name] ?? workflow.parameters[name]?.default ?? '');
+    text.replaceAll(REFERENCE, (_, name: string) =>
+      Object.hasOwn(given, name) ? (given[name] ?? '') : (workflow.parameters[name]?.default ?? ''),
+    );
   const steps = Object.entries(workflow.steps).map(([name, step]): [string, WorkflowStep] => [
     name,
     {

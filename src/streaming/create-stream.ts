@@ -32,11 +32,12 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
       errors: checked.errors,
     });
   const made = await transaction(deps.db, async (trx) => {
+    // Under the lock, so that of two requests with one key the later sees the earlier's stream.
+    await lockNodes(trx);
     if (input.key !== null) {
       const earlier = await streamByKey(trx, project.name, input.key);
       if (earlier !== undefined) return earlier;
     }
-    await lockNodes(trx);
     const live = await liveStreams(trx);
     const own = live.filter((s) => s.project === project.name).length;
     if (own >= project.limits.streams)

@@ -2,7 +2,7 @@
 import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { moveVersion, setExpiry, streamById } from './store.ts';
+import { extendLife, moveVersion, streamById } from './store.ts';
 import type { Stream } from './stream.ts';
 
 /** Throws `not-found`, `conflict` (released), `parameter-out-of-bounds`. */
@@ -18,8 +18,8 @@ export async function extendStream(deps: StreamingDeps, id: string, lifetimeSeco
         errors: [{ pointer: '#/lifetimeSeconds', detail: `at most ${max}` }],
       });
     }
-    const expiresAt = new Date(Math.max(stream.expiresAt.getTime(), deps.clock.now() + lifetimeSeconds * 1000));
-    await setExpiry(trx, id, expiresAt);
+    const expiresAt = await extendLife(trx, id, new Date(deps.clock.now() + lifetimeSeconds * 1000));
+    if (expiresAt === undefined) throw new Problem('conflict', `Stream ${id} is being released.`);
     await deps.expireAt(trx, id, expiresAt);
     await moveVersion(trx, stream.node);
     return { ...stream, expiresAt };

@@ -262,8 +262,25 @@ export async function liveStreams(db: Queries, node?: string): Promise<readonly 
   return (await query.execute()).map(streamFrom);
 }
 
-export async function setExpiry(trx: Queries, id: string, expiresAt: Date): Promise<void> {
-  await tables(trx).updateTable('streaming_stream').set({ expires_at: expiresAt }).where('id', '=', id).execute();
+/**
+ * Lets a stream and the claims on it live until then, or longer where they do already: a job attached to it must not lose its credential
+ * when only the first life is over. Resolves to the end of life; undefined where release was asked for.
+ */
+export async function extendLife(trx: Queries, id: string, until: Date): Promise<Date | undefined> {
+  const row = await tables(trx)
+    .updateTable('streaming_stream')
+    .set((e) => ({ expires_at: e.fn<Date>('greatest', ['expires_at', e.val(until)]) }))
+    .where('id', '=', id)
+    .where('release_requested_at', 'is', null)
+    .returning('expires_at')
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  await tables(trx)
+    .updateTable('streaming_claim')
+    .set({ expires_at: row.expires_at })
+    .where('stream', '=', id)
+    .execute();
+  return row.expires_at;
 }
 
 /** False where release was asked for already. */

@@ -17,6 +17,8 @@ import { waitUntilDrained } from './wait-until-drained.ts';
 /** A waiting producer hears a PONG this often, so that its own heartbeat does not cut the line we are not reading. */
 const SAY_ALIVE_MS = 250;
 const DROPPED_REPORT_MS = 1000;
+/** Free memory that was not needed for this long goes back to the system. */
+const TRIM_EVERY_ALIVE = 40;
 
 export async function openRelay(options: RelayOptions): Promise<Relay> {
   checkOptions(options);
@@ -79,7 +81,10 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   const ownPorts = options.admission === 'address';
   const outwards: { stop(): void }[] = [];
   let stopAlive: (() => void) | undefined;
+  let ticks = 0;
   const sayAlive = (): void => {
+    ticks += 1;
+    if (ticks % TRIM_EVERY_ALIVE === 0) hub.pool.trim();
     for (const inlet of hub.inlets) if (inlet.waiting()) inlet.sayAlive();
     stopAlive = clock.after(SAY_ALIVE_MS, sayAlive);
   };

@@ -23,6 +23,8 @@ export interface SlabPool {
   /** Bytes of all slabs, in use and in reserve. */
   memoryBytes(): number;
   inUse(): number;
+  /** Frees the part of the reserve that nobody needed since the last call, above the least reserve. */
+  trim(): void;
   /** Forgets the reserve; slabs released later are not kept. */
   close(): void;
 }
@@ -37,12 +39,15 @@ export function openSlabPool(mostReserveBytes = LEAST_RESERVE_BYTES): SlabPool {
   let usedBytes = 0;
   let usedSlabs = 0;
   let reserveBytes = 0;
+  /** The least reserve since the last `trim`: what would not have been missed. */
+  let idleBytes = 0;
   let closed = false;
   return {
     take(wantLarge) {
       const size = wantLarge ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES;
       const free = (wantLarge ? large : small).pop();
       if (free !== undefined) reserveBytes -= size;
+      idleBytes = Math.min(idleBytes, reserveBytes);
       const slab = free ?? { bytes: Buffer.allocUnsafeSlow(size), holds: 0 };
       slab.holds = 1;
       usedBytes += size;
@@ -65,6 +70,15 @@ export function openSlabPool(mostReserveBytes = LEAST_RESERVE_BYTES): SlabPool {
     },
     memoryBytes: () => usedBytes + reserveBytes,
     inUse: () => usedSlabs,
+    trim() {
+      for (let spare = Math.min(idleBytes, reserveBytes - LEAST_RESERVE_BYTES); spare > 0; ) {
+        const slab = large.shift() ?? small.shift();
+        if (slab === undefined) break;
+        spare -= slab.bytes.length;
+        reserveBytes -= slab.bytes.length;
+      }
+      idleBytes = reserveBytes;
+    },
     close() {
       closed = true;
       small.length = 0;
