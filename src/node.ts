@@ -35,7 +35,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const file = leaseFile(options.stateDir, (detail) =>
     log.error({ detail }, 'the lease file is damaged; starting without it'),
   );
-  const remembered = file.read().ports;
+  const { ports: remembered, claimPort } = file.read();
   const holder: { agent?: Agent; claimUrl: string } = { claimUrl: '' };
   const broker = relayBroker({
     clock: systemClock,
@@ -60,7 +60,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     log,
   });
   holder.agent = running;
-  const claims = await openClaimServer(options.compute, (request) => running.exchange(request));
+  const claims = await openClaimServer({ host: options.compute, port: claimPort }, (request) =>
+    running.exchange(request),
+  );
   holder.claimUrl = claims.url;
   running.run().catch((cause: unknown) => {
     log.fatal({ err: cause }, 'the agent failed');

@@ -88,7 +88,7 @@ export const PROBLEMS = {
   'parameter-out-of-bounds': {
     status: 422,
     title: 'A parameter is outside its bounds',
-    remedy: 'errors gives each bound; `beamway template show` prints them all.',
+    remedy: 'errors gives each bound; `beamway template list --json` prints them all.',
   },
   'unknown-tier': {
     status: 422,

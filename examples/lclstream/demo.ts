@@ -3,7 +3,7 @@
 // Owns everything it starts, in a folder of its own, and ends it. Writes demo-out/summary.json and demo-out/report.html.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,10 +30,12 @@ const SCOPES = ['job:read', 'job:submit', 'job:cancel', 'stream:read', 'stream:c
 const setting = (name: string): string | undefined => process.env[name] || undefined;
 const chaos = setting('CHAOS');
 const fault = setting('FAULT');
-const framesDir = setting('FRAMES');
+const framesDir = setting('FRAMES') === undefined ? undefined : resolve(ROOT, setting('FRAMES') ?? '');
 const out = resolve(ROOT, setting('OUT') ?? 'demo-out');
 if (chaos !== undefined && chaos !== 'control-plane') usage(`CHAOS=${chaos}: only control-plane is known`);
 if (fault !== undefined && fault !== 'drop-one') usage(`FAULT=${fault}: only drop-one is known`);
+if (framesDir !== undefined && !(await stat(framesDir).catch(() => undefined))?.isDirectory())
+  usage(`FRAMES=${framesDir}: no such folder`);
 if (setting('SCHEDULER') !== undefined && setting('SCHEDULER') !== 'local') usage('SCHEDULER: only local is there yet');
 
 function usage(text: string): never {

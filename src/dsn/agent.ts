@@ -155,6 +155,8 @@ export function agent(deps: AgentDeps): Agent {
     });
 
   const loop = async (): Promise<void> => {
+    const claimPort = Number(new URL(deps.claimUrl()).port);
+    if (claimPort !== memory.claimPort) save({ claimPort });
     if (memory.leases.length > 0) {
       deps.log.info({ streams: memory.leases.length, version: memory.version }, 'going on from the lease file');
       await apply();

@@ -34,7 +34,23 @@ export interface ClaimServer {
   close(): Promise<void>;
 }
 
-export function openClaimServer(host: string, exchange: (request: ClaimRequest) => ClaimVerdict): Promise<ClaimServer> {
+/** Takes `at.port` again where it is free, any other where it is not or where it is 0. */
+export async function openClaimServer(
+  at: { readonly host: string; readonly port: number },
+  exchange: (request: ClaimRequest) => ClaimVerdict,
+): Promise<ClaimServer> {
+  if (at.port === 0) return listen(at, exchange);
+  try {
+    return await listen(at, exchange);
+  } catch {
+    return listen({ ...at, port: 0 }, exchange);
+  }
+}
+
+function listen(
+  at: { readonly host: string; readonly port: number },
+  exchange: (request: ClaimRequest) => ClaimVerdict,
+): Promise<ClaimServer> {
   const server = createServer(
     { requestTimeout: 5000, headersTimeout: 5000, connectionsCheckingInterval: 1000 },
     (request, response) => {
@@ -44,10 +60,10 @@ export function openClaimServer(host: string, exchange: (request: ClaimRequest) 
   server.maxConnections = 1024;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, host, () => {
+    server.listen(at.port, at.host, () => {
       const { port, family } = server.address() as AddressInfo;
       resolve({
-        url: `http://${family === 'IPv6' ? `[${host}]` : host}:${port}/claim`,
+        url: `http://${family === 'IPv6' ? `[${at.host}]` : at.host}:${port}/claim`,
         close: () => closeServer(server),
       });
     });

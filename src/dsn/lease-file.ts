@@ -24,6 +24,8 @@ const memorySchema = z.strictObject({
   leases: z.array(leaseSchema),
   /** When the control plane last answered, milliseconds since the Unix epoch. */
   linkedAtMs: z.number(),
+  /** Where claims are exchanged: jobs that wait in a queue were told this port. 0: none yet. */
+  claimPort: z.int().min(0).max(65_535).default(0),
   ports: z.record(z.string(), z.strictObject({ port: z.int(), consumerPort: z.int().optional() })),
   claimed: z.array(claimedSchema),
   events: z.array(nodeEventSchema),
@@ -32,7 +34,7 @@ const memorySchema = z.strictObject({
 export type Claimed = z.output<typeof claimedSchema>;
 export type NodeMemory = z.output<typeof memorySchema>;
 
-const EMPTY: NodeMemory = { version: 0, leases: [], linkedAtMs: 0, ports: {}, claimed: [], events: [] };
+const EMPTY: NodeMemory = { version: 0, leases: [], linkedAtMs: 0, claimPort: 0, ports: {}, claimed: [], events: [] };
 
 export interface LeaseFile {
   read(): NodeMemory;

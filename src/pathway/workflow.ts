@@ -52,7 +52,13 @@ export function readWorkflow(text: string, given: Readonly<Record<string, string
     const faults =
       error instanceof YamlError
         ? error.faults.map((f) => `line ${f.line}, column ${f.column}: ${f.detail}`)
-        : [error instanceof Error ? error.message : String(error)];
+        : [
+            error instanceof RangeError
+              ? 'is nested too deeply'
+              : error instanceof Error
+                ? error.message
+                : String(error),
+          ];
     const errors = faults.map((detail) => ({ pointer: '#/workflow', detail }));
     throw new Problem('invalid-request', 'The workflow cannot be read.', { errors });
   }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { transaction } from '../database/index.ts';
 import { newId, randomText } from '../id.ts';
+import { tokenById } from '../identity/index.ts';
 import { type FieldError, Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
 import { moveVersion, nodeRow, replaceClaims, streamById } from './store.ts';
@@ -61,6 +62,8 @@ export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<
     const tickets: ClaimTicket[] = [];
     const claims: Claim[] = [];
     const nodes = new Set<string>();
+    // A job may be handed over long after it was accepted: a bearer revoked since then gets claims that are void from the start.
+    const revokedAt = (await tokenById(trx, job.issuedTo))?.revokedAt ?? null;
     for (const attachment of job.streams) {
       const stream = await streamById(trx, attachment.stream);
       if (stream === undefined) continue; // checked before; a stream row is never deleted
@@ -68,7 +71,7 @@ export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<
       if (url === null || url === undefined)
         throw new Problem('unavailable', `Node ${stream.node} has not linked yet.`, { retryAfterSeconds: 1 });
       const secret = randomText(52);
-      claims.push(claimOf(job, { stream, attachment, secret }));
+      claims.push(claimOf(job, { stream, attachment, secret, revokedAt }));
       tickets.push({ stream: attachment.name, url, secret });
       nodes.add(stream.node);
     }
@@ -82,7 +85,12 @@ export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<
 
 function claimOf(
   job: JobFacts,
-  facts: { readonly stream: Stream; readonly attachment: StreamAttachment; readonly secret: string },
+  facts: {
+    readonly stream: Stream;
+    readonly attachment: StreamAttachment;
+    readonly secret: string;
+    readonly revokedAt: Date | null;
+  },
 ): Claim {
   return {
     id: newId('clm'),
@@ -92,7 +100,7 @@ function claimOf(
     secretDigest: createHash('sha256').update(facts.secret).digest('hex'),
     issuedTo: job.issuedTo,
     expiresAt: facts.stream.expiresAt,
-    revokedAt: null,
+    revokedAt: facts.revokedAt,
   };
 }
 

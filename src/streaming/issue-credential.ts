@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { transaction } from '../database/index.ts';
 import { newId, randomText } from '../id.ts';
-import type { Caller } from '../identity/index.ts';
+import { type Caller, tokenById } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
 import { insertCredential, moveVersion, nodeRow, streamById } from './store.ts';
@@ -69,6 +69,9 @@ export async function issueCredential(
       revokedAt: null,
     };
     await insertCredential(trx, credential);
+    // Another replica may believe a bearer a moment after its revocation: what it obtains then would escape the cutting.
+    if ((await tokenById(trx, caller.id))?.revokedAt)
+      throw new Problem('token-revoked', `Token ${caller.id} was revoked.`);
     return { credential, stream, version: await moveVersion(trx, stream.node) };
   });
   deps.waiters.wake(stream.node);

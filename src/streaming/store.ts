@@ -350,7 +350,7 @@ export async function replaceClaims(trx: Queries, job: string, claims: readonly 
         digest: c.secretDigest,
         issued_to: c.issuedTo,
         expires_at: c.expiresAt,
-        revoked_at: null,
+        revoked_at: c.revokedAt,
       })),
     )
     .execute();

@@ -27,6 +27,8 @@ export interface Backlog {
   finish(message: StoredMessage): void;
   /** 'wait' only: whether this producer must not be read beyond its current message. */
   isFull(source: Source): boolean;
+  /** Bytes this producer may still add before it is full; unbounded with 'drop-oldest'. */
+  space(source: Source): number;
   /** Whether a producer that waited may be read again; well below `isFull`, so that reads stay large. */
   hasRoom(source: Source): boolean;
   queued(): number;
@@ -93,6 +95,9 @@ export function createBacklog(options: BacklogOptions): Backlog {
 
   const share = (): number => bufferBytes / Math.max(1, liveSources);
 
+  const space = (source: Source): number =>
+    overflow === 'wait' ? Math.min(bufferBytes - heldBytes, share() - source.heldBytes) : Number.POSITIVE_INFINITY;
+
   return {
     addSource() {
       const source: Source = { queue: createQueue(), heldBytes: 0, live: true };
@@ -139,7 +144,8 @@ export function createBacklog(options: BacklogOptions): Backlog {
       queued += messages.length;
     },
     finish,
-    isFull: (source) => overflow === 'wait' && (heldBytes >= bufferBytes || source.heldBytes >= share()),
+    isFull: (source) => space(source) <= 0,
+    space,
     hasRoom: (source) => heldBytes < bufferBytes * RESUME_AT && source.heldBytes < share() * RESUME_AT,
     queued: () => queued,
     held: () => ({ messages: heldMessages, bytes: heldBytes }),

@@ -14,6 +14,8 @@ import type { Slab } from './slab.ts';
 const MAX_COMMAND_BYTES = 512;
 /** A slab whose rest is below this part is left, or reads would become tiny. */
 const LEAVE_AT = 1 / 32;
+/** Near the end of the buffer reads get smaller, but not below this: what small messages may exceed the buffer by. */
+const LEAST_READ_BYTES = 16 * 1024;
 /** On average smaller reads than this over a whole large slab: the small slab will do again. */
 const QUIET_READ_BYTES = 16 * 1024;
 
@@ -108,13 +110,15 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
     region() {
       if (slab.bytes.length - fill < slab.bytes.length * LEAVE_AT) changeSlab();
       const room = slab.bytes.length - fill;
-      const upTo = !scanner.atBoundary() && backlog.isFull(source) ? Math.min(room, scanner.missing()) : room;
+      const space = backlog.space(source);
+      const wanted = space <= 0 && !scanner.atBoundary() ? scanner.missing() : Math.max(space, LEAST_READ_BYTES);
+      const upTo = Math.min(room, wanted);
       asked = upTo;
       return slab.bytes.subarray(fill, fill + upTo);
     },
     filled(count) {
       readsOfSlab += 1;
-      if (count === asked && count >= QUIET_READ_BYTES) large = true;
+      if (count === asked && count > QUIET_READ_BYTES) large = true;
       return take(count);
     },
     start(rest) {
