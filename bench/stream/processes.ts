@@ -23,16 +23,17 @@ export interface Program {
 
 /** Starts one of our TypeScript programs and gives it its orders. */
 export function startProgram(context: BenchContext, file: string, orders: object): Program {
-  // zeromq warns when a process waits at its end for libzmq to flush, which is what the push client does on purpose.
-  const args = ['--no-warnings', path.join(import.meta.dirname, 'programs', file)];
-  return converse(context, process.execPath, args, orders);
+  return converse(context, process.execPath, [path.join(import.meta.dirname, 'programs', file)], orders);
 }
 
 function converse(context: BenchContext, command: string, args: readonly string[], orders: object): Program {
-  const child = context.track(spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] }));
-  const { stdin, stdout, pid } = child;
-  if (stdin === null || stdout === null || pid === undefined) throw new Error(`cannot start ${command}`);
+  const child = context.track(spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
+  const { stdin, stdout, stderr, pid } = child;
+  if (stdin === null || stdout === null || stderr === null || pid === undefined)
+    throw new Error(`cannot start ${command}`);
   stdin.on('error', () => undefined);
+  // zeromq warns when a process waits at its end for libzmq to flush, which is what the push client does on purpose.
+  createInterface(stderr).on('line', (line) => line.includes('Waiting for queued ZeroMQ') || context.log(line));
   const lines = createInterface(stdout)[Symbol.asyncIterator]();
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const tell = (line: object): void => void stdin.write(`${JSON.stringify(line)}\n`);

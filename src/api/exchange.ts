@@ -44,6 +44,10 @@ export interface Exchange {
   /** The row that remembers this request's answer, where it holds a key. */
   idempotencyClaim: string | undefined;
   intentRecorded: boolean;
+  /** Policy said no, whatever the answer's status. */
+  denied: boolean;
+  /** The rules that said no, for the audit log; the answer may keep them from a stranger. */
+  rules: unknown;
   answer: Answered | undefined;
   retryAfterSeconds: number | undefined;
 }
@@ -70,6 +74,8 @@ export function newExchange(facts: RequestFacts): Exchange {
     idempotencyKey: undefined,
     idempotencyClaim: undefined,
     intentRecorded: false,
+    denied: false,
+    rules: undefined,
     answer: undefined,
     retryAfterSeconds: undefined,
   };

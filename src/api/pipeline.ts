@@ -78,6 +78,7 @@ export async function fail(deps: PipelineDeps, exchange: Exchange, thrown: unkno
       problem.message,
     );
   exchange.retryAfterSeconds = problem.extras.retryAfterSeconds;
+  exchange.rules = problem.extras.rules ?? (exchange.denied ? problem.cause : undefined);
   exchange.answer = { status: problem.status, body: problemDocument(problem, exchange.requestId) };
   try {
     if (exchange.idempotencyClaim !== undefined) await abandonClaim(deps.db, exchange.idempotencyClaim);
@@ -102,11 +103,13 @@ async function authenticate(deps: PipelineDeps, exchange: Exchange): Promise<voi
 async function locateAndAuthorize(_deps: PipelineDeps, exchange: Exchange): Promise<void> {
   if (exchange.operation.action === 'none') return;
   if (exchange.route.locate !== undefined) exchange.located = await exchange.route.locate(exchange);
-  authorize({
-    caller: exchange.caller,
-    action: exchange.operation.action as Action,
-    resource: exchange.located.resource,
-  });
+  const { caller, operation, located } = exchange;
+  try {
+    authorize({ caller, action: operation.action as Action, resource: located.resource });
+  } catch (thrown) {
+    exchange.denied = true;
+    throw thrown;
+  }
 }
 
 async function claimIdempotencyKey(deps: PipelineDeps, exchange: Exchange): Promise<void> {
@@ -161,10 +164,7 @@ async function rememberAnswer(deps: PipelineDeps, exchange: Exchange): Promise<v
 
 async function recordOutcome(deps: PipelineDeps, exchange: Exchange): Promise<void> {
   const status = exchange.answer?.status ?? 500;
-  const denied =
-    status === 401 ||
-    status === 403 ||
-    (status === 404 && exchange.caller.kind !== 'anonymous' && exchange.operation.audit === 'mutation');
+  const denied = status === 401 || status === 403 || exchange.denied;
   if (denied && exchange.caller.kind === 'anonymous') {
     deps.denials.count(exchange.operation.id, exchange.remoteAddress, status);
     return;
@@ -188,7 +188,8 @@ function entryOf(
     phase !== 'intent' && typeof answer === 'object' && answer !== null && 'code' in answer
       ? { code: answer.code }
       : {};
-  const rules = typeof answer === 'object' && answer !== null && 'rules' in answer ? { rules: answer.rules } : {};
+  // What a stranger is told does not exist was denied all the same: the log names the rules.
+  const rules = exchange.rules === undefined ? {} : { rules: exchange.rules };
   return {
     at: new Date(deps.clock.now()),
     requestId: exchange.requestId,

@@ -87,6 +87,17 @@ test('a NULL peer is judged without credentials and made ready', () => {
   assert.equal(run(stream, [], 'NULL').step.kind, 'ready');
 });
 
+test('a credential withdrawn between HELLO and INITIATE is refused', () => {
+  let valid = true;
+  const handshake = createHandshake<string>({
+    mechanism: 'PLAIN',
+    judge: (...given) => (valid ? judge(...given) : judge('', '')),
+  });
+  assert.equal(handshake.feed(goodPeer.subarray(0, -10)).kind, 'more');
+  valid = false;
+  assert.equal(handshake.feed(goodPeer.subarray(-10)).kind, 'refused');
+});
+
 test('older ZMTP versions and other protocols are told apart at their first octets', () => {
   const versioned = (major: number): Buffer => Buffer.from([0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, major]);
   assert.match(refusal(versioned(1)), /ZMTP 2.0 peer/);

@@ -30,7 +30,7 @@ export type PeerVerdict<Grant> =
 
 export interface HandshakeOptions<Grant> {
   readonly mechanism: Mechanism;
-  /** Asked once: with the HELLO's credentials, or with empty ones for NULL. */
+  /** Asked with the HELLO's credentials (empty ones for NULL), and again before READY: they may be withdrawn in between. */
   readonly judge: (username: string, password: string) => PeerVerdict<Grant>;
 }
 
@@ -65,6 +65,7 @@ export function createHandshake<Grant>(options: HandshakeOptions<Grant>): Handsh
   let stage: Stage = 'greeting';
   let minor = 0;
   let verdict: Extract<PeerVerdict<Grant>, { ok: true }> | undefined;
+  let judgeAgain = (): PeerVerdict<Grant> => judge('', '');
   let send: Buffer[] = [];
 
   const refuse = (reason: string, code?: string): HandshakeStep<Grant> => {
@@ -106,7 +107,8 @@ export function createHandshake<Grant>(options: HandshakeOptions<Grant>): Handsh
   const onHello = (data: Buffer): HandshakeStep<Grant> | undefined => {
     const hello = readHello(data);
     if (hello === undefined) return refuse('malformed HELLO');
-    const answer = judge(hello.username, hello.password);
+    judgeAgain = () => judge(hello.username, hello.password);
+    const answer = judgeAgain();
     if (!answer.ok) return refuse(answer.reason, answer.code);
     verdict = answer;
     stage = 'INITIATE';
@@ -125,6 +127,8 @@ export function createHandshake<Grant>(options: HandshakeOptions<Grant>): Handsh
       const reason = `socket type ${shown}, this credential needs ${terms.peerSocketType}`;
       return refuse(reason, stage === 'INITIATE' ? `socket-type-must-be-${terms.peerSocketType}` : undefined);
     }
+    const again = judgeAgain();
+    if (!again.ok) return refuse(again.reason, stage === 'INITIATE' ? again.code : undefined);
     if (stage === 'INITIATE') send.push(ready(terms));
     return { kind: 'ready', send, grant, minor, socketType, rest: held };
   };

@@ -22,7 +22,7 @@ test("admission 'address' takes peers without credentials, each role on its own 
   pull.connect(`tcp://127.0.0.1:${consumerPort}`);
   await push.send('frame');
   assert.equal(String((await pull.receive())[0]), 'frame');
-  assert.deepEqual(asked.sort(), ["consumer 127.0.0.1 ''", "producer 127.0.0.1 ''"]);
+  assert.deepEqual([...new Set(asked)].sort(), ["consumer 127.0.0.1 ''", "producer 127.0.0.1 ''"]);
 });
 
 test('an address that is not listed is refused', async (t) => {

@@ -147,7 +147,7 @@ export function serveConnection(options: ConnectionOptions): Connection {
         if (producer.goOn()) socket.resume();
       },
       sayAlive: () => {
-        if (minor >= 1 && socket.writableLength === 0) socket.write(UNASKED_PONG);
+        if (minor >= 1) answer(UNASKED_PONG);
       },
     };
     stage = { kind: 'producer', reader: producer, inlet };
@@ -185,12 +185,17 @@ export function serveConnection(options: ConnectionOptions): Connection {
     return true;
   };
 
+  /** Not behind unsent octets: those say as much, and a peer that only pings and never reads would fill our memory. */
+  const answer = (pong: Buffer): void => {
+    if (!socket.destroyed && socket.writableLength === 0) socket.write(pong);
+  };
+
   const onCommand = (body: Buffer): void => {
     const command = readCommand(body);
     const pong = command?.name === 'PING' ? answerPing(command.data) : undefined;
     if (command === undefined) close('malformed command');
     else if (command.name === 'ERROR') close('the peer sent ERROR');
-    else if (pong !== undefined && !socket.destroyed) socket.write(pong);
+    else if (pong !== undefined) answer(pong);
     else if (command.name === 'PING') close('malformed PING');
   };
 
