@@ -20,6 +20,6 @@ export {
 export { type RevokeDeps, revokeToken, TOKEN_REVOKED } from './revoke-token.ts';
 export { ALL_SCOPES, isScope, SCOPES, type Scope } from './scope.ts';
 export { identityMigrations, type TokenPage, tokenById, tokensPage } from './store.ts';
-export { type Token, type TokenState, tokenState } from './token.ts';
+export { callerOf, type Token, type TokenState, tokenState } from './token.ts';
 export { bearerDigest, bearerKind, newBearer } from './token-text.ts';
 export { openTokenVerifier, type TokenVerifier } from './verify-token.ts';

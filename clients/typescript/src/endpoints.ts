@@ -25,6 +25,7 @@ export const ENDPOINTS = {
   'run.list': { method: 'GET', path: '/beamway/v1/runs', idempotent: false, body: false },
   'run.show': { method: 'GET', path: '/beamway/v1/runs/{id}', idempotent: false, body: false },
   'run.cancel': { method: 'POST', path: '/beamway/v1/runs/{id}/cancel', idempotent: false, body: false },
+  'policy.explain': { method: 'GET', path: '/beamway/v1/policy/explanation', idempotent: false, body: false },
   'audit.list': { method: 'GET', path: '/beamway/v1/audit/records', idempotent: false, body: false },
   'audit.verify': { method: 'GET', path: '/beamway/v1/audit/verification', idempotent: false, body: false },
   'node.sync': { method: 'POST', path: '/beamway/v1/nodes/{id}/sync', idempotent: false, body: true },

@@ -4,6 +4,7 @@ import * as facility from './facility.ts';
 import * as jobs from './jobs.ts';
 import * as nodeLink from './node-link.ts';
 import type { Operation } from './operation.ts';
+import * as policy from './policy.ts';
 import * as runs from './runs.ts';
 import * as streams from './streams.ts';
 import * as tokens from './tokens.ts';
@@ -34,6 +35,7 @@ export const OPERATIONS = {
   'run.list': runs.listRuns,
   'run.show': runs.showRun,
   'run.cancel': runs.cancelRun,
+  'policy.explain': policy.explainPolicy,
   'audit.list': audit.listAudit,
   'audit.verify': audit.verifyAudit,
   'node.sync': nodeLink.syncNode,
