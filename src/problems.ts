@@ -21,6 +21,11 @@ export const PROBLEMS = {
     title: 'The body could not be read',
     remedy: 'Send one JSON document as application/json.',
   },
+  'malformed-request': {
+    status: 400,
+    title: 'This is no HTTP request that can be read',
+    remedy: 'Check the path and what stands between you and the facility.',
+  },
   'token-missing': {
     status: 401,
     title: 'No credentials',
@@ -58,6 +63,11 @@ export const PROBLEMS = {
     status: 405,
     title: 'That method is not served here',
     remedy: 'GET /beamway/v1/openapi.json lists the methods of each route.',
+  },
+  'request-timeout': {
+    status: 408,
+    title: 'The request did not arrive in time',
+    remedy: 'Send headers and body without long pauses; repeat with the same Idempotency-Key.',
   },
   conflict: { status: 409, title: 'The present state forbids this', remedy: 'Read the object again and decide anew.' },
   'idempotency-in-progress': {
@@ -99,6 +109,11 @@ export const PROBLEMS = {
     status: 422,
     title: 'No node set of the cluster can ever hold this job',
     remedy: 'Ask for fewer nodes or slots.',
+  },
+  'headers-too-large': {
+    status: 431,
+    title: 'The headers are too large',
+    remedy: 'Send fewer or shorter headers, 16 KiB in all.',
   },
   'rate-limited': { status: 429, title: 'Too many requests', remedy: 'Wait for Retry-After seconds.' },
   'limit-reached': {

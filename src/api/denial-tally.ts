@@ -2,7 +2,7 @@
  * Denials of callers we do not know are counted by operation, address and status and written once a minute: an attacker who sends
  * a million bad tokens must not be able to fill the audit log.
  */
-import type { AuditLog } from '../audit/index.ts';
+import type { AuditEntry, AuditLog } from '../audit/index.ts';
 import type { Clock } from '../clock.ts';
 import { newId } from '../id.ts';
 
@@ -11,7 +11,7 @@ const MOST_KEYS = 10_000;
 
 export interface DenialTally {
   count(operation: string, address: string, status: number): void;
-  /** Writes what was counted; at shutdown, and by tests. */
+  /** Writes what was counted, keeps what could not be written and throws; at shutdown, and by tests. */
   flush(): Promise<void>;
   stop(): void;
 }
@@ -20,13 +20,14 @@ export function openDenialTally(audit: AuditLog, clock: Clock): DenialTally {
   let counts = new Map<string, number>();
   let cancel = (): void => undefined;
 
+  const add = (key: string, times: number): void => void counts.set(key, (counts.get(key) ?? 0) + times);
   const flush = async (): Promise<void> => {
     const tallied = counts;
     counts = new Map();
-    await Promise.all(
-      [...tallied].map(([key, times]) => {
+    const written = await Promise.allSettled(
+      [...tallied].map(async ([key, times]) => {
         const [operation = '', address = '', status = '401'] = key.split('\n');
-        return audit.append({
+        const entry: AuditEntry = {
           at: new Date(clock.now()),
           requestId: newId('req'),
           phase: 'denied',
@@ -38,9 +39,17 @@ export function openDenialTally(audit: AuditLog, clock: Clock): DenialTally {
           resource: '',
           status: Number(status),
           detail: { from: address, times },
-        });
+        };
+        try {
+          await audit.append(entry);
+        } catch (cause) {
+          add(key, times); // told with the next minute's
+          throw cause;
+        }
       }),
     );
+    const failed = written.find((w) => w.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   };
   const arm = (): void => {
     cancel = clock.after(EVERY_MS, () => {
@@ -53,7 +62,7 @@ export function openDenialTally(audit: AuditLog, clock: Clock): DenialTally {
     count(operation, address, status) {
       const exact = `${operation}\n${address}\n${status}`;
       const key = counts.has(exact) || counts.size < MOST_KEYS ? exact : `${operation}\n(many)\n${status}`;
-      counts.set(key, (counts.get(key) ?? 0) + 1);
+      add(key, 1);
     },
     flush,
     stop: () => cancel(),

@@ -1,7 +1,9 @@
 /**
  * HTTP in, pipeline, HTTP out: the only file that touches Fastify. Owns the listening socket and the requests in flight. Draining
- * answers those, refuses new ones with 503, and wakes long polls.
+ * answers those, refuses new ones with 503, wakes long polls, and cuts connections on which no whole request comes.
  */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -15,11 +17,28 @@ import { OPERATIONS, type OperationId } from './contract/index.ts';
 import { type Answered, type Exchange, newExchange } from './exchange.ts';
 import { openapiText } from './openapi.ts';
 import { beforeBody, fail, type PipelineDeps, withBody } from './pipeline.ts';
+import { requestsInFlight } from './requests-in-flight.ts';
 import type { Route, Routes } from './route.ts';
 
 const BODY_BYTES = 1_048_576;
-const HEADERS_MS = 10_000;
-const REQUEST_MS = 30_000;
+/** How long a request whose body is still arriving may take once the replica drains. */
+const SENDING_GRACE_MS = 1000;
+
+export interface HttpTimeouts {
+  /** For the headers of a request, from the connection's begin: a connection that says nothing is cut too. */
+  readonly headersMs: number;
+  /** For a whole request, its body included; and for its answer while the replica drains. */
+  readonly requestMs: number;
+  /** How often both are looked at. */
+  readonly checkMs: number;
+}
+
+const TIMEOUTS: HttpTimeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 1000 };
+
+export interface HttpDeps extends PipelineDeps {
+  /** Shorter ones for tests. */
+  readonly timeouts?: HttpTimeouts;
+}
 
 export interface HttpServer {
   /** Resolves to the URL that clients use. */
@@ -28,18 +47,25 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBaseLogger): HttpServer {
+export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLogger): HttpServer {
+  const { headersMs, requestMs, checkMs } = deps.timeouts ?? TIMEOUTS;
   const draining = new AbortController();
+  const inFlight = requestsInFlight(deps.clock);
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_BYTES,
-    requestTimeout: REQUEST_MS,
+    requestTimeout: requestMs,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1000 },
+    http: { headersTimeout: headersMs, connectionsCheckingInterval: checkMs },
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 200 },
+    clientErrorHandler: answerBroken,
+    frameworkErrors: (error, _request, reply) =>
+      void sendProblem(reply, new Problem('malformed-request', error.message)),
   });
+  // Fastify reads text/plain too; a body of ours is JSON or refused.
+  app.removeContentTypeParser('text/plain');
   const exchanges = new WeakMap<FastifyRequest, Exchange>();
 
   const send = (reply: FastifyReply, exchange: Exchange, answer: Answered): FastifyReply => {
@@ -67,11 +93,14 @@ export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBa
           signal: operation.longPoll ? goneOr(draining.signal, reply) : draining.signal,
         });
         exchanges.set(request, exchange);
+        inFlight.begin(request);
+        reply.raw.once('close', () => inFlight.end(request));
         if (draining.signal.aborted)
           throw new Problem('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 });
         await beforeBody(deps, exchange);
       },
       handler: async (request, reply) => {
+        inFlight.received(request);
         const exchange = exchanges.get(request);
         if (exchange === undefined) throw new Error('a request reached its handler without an exchange');
         Object.assign(exchange.raw, { params: request.params, query: request.query, body: request.body });
@@ -85,18 +114,19 @@ export function httpServer(deps: PipelineDeps, routes: Routes, logger: FastifyBa
     const exchange = exchanges.get(request);
     const problem = fromFastify(error);
     if (exchange !== undefined) return send(reply, exchange, await fail(deps, exchange, problem));
-    const answer = asProblem(problem);
-    return reply
-      .code(answer.status)
-      .type('application/problem+json')
-      .send(JSON.stringify(problemDocument(answer, newId('req'))));
+    return sendProblem(reply, asProblem(problem));
   });
   app.setNotFoundHandler((request, reply) => unrouted(app, request, reply));
 
   return {
-    listen: ({ host, port }) => app.listen({ host, port }),
+    // By name Fastify would open a second listener beside ours, which draining does not see.
+    listen: ({ host, port }) => app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port }),
     async close() {
       draining.abort();
+      const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
+      await inFlight.drained({ sendingMs: SENDING_GRACE_MS, answeringMs: requestMs });
+      app.server.closeAllConnections();
+      await closed;
       await app.close();
     },
   };
@@ -125,10 +155,45 @@ function unrouted(app: FastifyInstance, request: FastifyRequest, reply: FastifyR
       ? new Problem('method-not-allowed', `${request.method} is not served at ${path}.`)
       : new Problem('no-such-route', `Nothing is served at ${path}.`);
   if (others.length > 0) reply.header('allow', others.join(', '));
+  return sendProblem(reply, problem);
+}
+
+/** A problem of a request that never became an exchange. */
+function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  const requestId = newId('req');
   return reply
     .code(problem.status)
+    .header('x-request-id', requestId)
     .type('application/problem+json')
-    .send(JSON.stringify(problemDocument(problem, newId('req'))));
+    .send(JSON.stringify(problemDocument(problem, requestId)));
+}
+
+/** What came is no HTTP request, or did not come whole in time: answered where the client still listens, then the connection is closed. */
+function answerBroken(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const requestId = newId('req');
+  const problem = brokenProblem(error);
+  const body = JSON.stringify(problemDocument(problem, requestId));
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`,
+    'connection: close',
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${requestId}`,
+  ];
+  // Ended, then destroyed: a client that never closes its own end would keep the descriptor.
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+function brokenProblem(error: Error & { readonly code?: string }): Problem {
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new Problem('request-timeout', 'The request did not arrive whole in time.');
+  if (error.code === 'HPE_HEADER_OVERFLOW')
+    return new Problem('headers-too-large', 'The headers are larger than 16 KiB.');
+  return new Problem('malformed-request', 'This is no HTTP/1.1 request.');
 }
 
 function matches(method: string, path: string): boolean {

@@ -120,7 +120,9 @@ async function claimIdempotencyKey(deps: PipelineDeps, exchange: Exchange): Prom
   if (key === undefined) return;
   const owner = exchange.located.resource.project ?? `caller:${exchange.caller.id}`;
   const claim = JSON.stringify([owner, exchange.operation.id, key]);
-  const digest = requestDigest([exchange.params, exchange.query, exchange.body]);
+  // What the caller's token fills in is a part of the request: the same body may mean another environment.
+  const { environment = null } = exchange.located.resource;
+  const digest = requestDigest([environment, exchange.params, exchange.query, exchange.body]);
   const found = await claimKey(deps.db, claim, { digest, at: new Date(deps.clock.now()) });
   switch (found.kind) {
     case 'claimed':

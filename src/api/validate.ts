@@ -3,6 +3,8 @@ import type { z } from 'zod';
 import { type FieldError, Problem } from '../problems.ts';
 import type { Exchange } from './exchange.ts';
 
+/** A body nested deeper than any of ours: serialising it again (audit, digest) would exhaust the stack. */
+const DEEPEST = 64;
 const KEY_SHAPE = /^[\x21-\x7e]{1,200}$/;
 
 export function validateParts(exchange: Exchange): void {
@@ -16,7 +18,9 @@ export function validateParts(exchange: Exchange): void {
   };
   exchange.params = parse(operation.params, raw.params, 'path:/') as Record<string, unknown>;
   exchange.query = parse(operation.query, raw.query, 'query:/') as Record<string, unknown>;
-  if (operation.body !== undefined) exchange.body = parse(operation.body, raw.body ?? {}, '#/');
+  if (operation.body !== undefined && isTooDeep(raw.body))
+    errors.push({ pointer: '#/', detail: `nested deeper than ${DEEPEST} levels` });
+  else if (operation.body !== undefined) exchange.body = parse(operation.body, raw.body ?? {}, '#/');
   const key = exchange.idempotencyHeader;
   if (operation.idempotent && key !== undefined) {
     if (KEY_SHAPE.test(key)) exchange.idempotencyKey = key;
@@ -28,6 +32,15 @@ export function validateParts(exchange: Exchange): void {
       `${errors.length} field${errors.length === 1 ? '' : 's'} cannot be accepted.`,
       { errors },
     );
+}
+
+function isTooDeep(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; depth <= DEEPEST; depth++) {
+    level = level.flatMap((v) => (typeof v === 'object' && v !== null ? Object.values(v) : []));
+    if (level.length === 0) return false;
+  }
+  return true;
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, prefix: string): FieldError[] {

@@ -3,7 +3,7 @@
  * resolves when its record is durable and rejects when it is not: the pipeline then refuses the mutation.
  */
 import type { Queries } from '../database/index.ts';
-import type { AuditEntry } from './record.ts';
+import { type AuditEntry, type StorableEntry, storable } from './record.ts';
 import { appendBatch } from './store.ts';
 
 const BATCH_RECORDS = 500;
@@ -15,7 +15,7 @@ export interface AuditLog {
 }
 
 interface Waiting {
-  readonly entry: AuditEntry;
+  readonly entry: StorableEntry;
   readonly resolve: () => void;
   readonly reject: (cause: unknown) => void;
 }
@@ -47,7 +47,8 @@ export function openAuditLog(db: Queries): AuditLog {
   return {
     append(entry) {
       return new Promise((resolve, reject) => {
-        waiting.push({ entry, resolve, reject });
+        // Throws, and so rejects, for this one alone: its neighbours in the batch are others' requests.
+        waiting.push({ entry: storable(entry), resolve, reject });
         start();
       });
     },

@@ -29,10 +29,34 @@ export interface AuditRecord extends AuditEntry {
   readonly digest: Buffer;
 }
 
+/** An entry that the database takes as it is, so that no record can make those fail that are written with it. */
+export interface StorableEntry extends AuditEntry {
+  /** `detail` as it is stored and hashed. */
+  readonly detailText: string;
+}
+
+/** Throws RangeError for a time that is none, or a detail nested without end. */
+export function storable(entry: AuditEntry): StorableEntry {
+  // PostgreSQL's text holds no NUL and no half of a surrogate pair; what is hashed must be what is read back.
+  const clean = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed();
+  if (Number.isNaN(entry.at.getTime())) throw new RangeError('the time of an audit record is no time');
+  return {
+    ...entry,
+    requestId: clean(entry.requestId),
+    callerKind: clean(entry.callerKind),
+    callerId: clean(entry.callerId),
+    subject: clean(entry.subject),
+    project: entry.project === null ? null : clean(entry.project),
+    action: clean(entry.action),
+    resource: clean(entry.resource),
+    detailText: JSON.stringify(entry.detail),
+  };
+}
+
 /** The digest before the first record: 32 zero bytes. */
 export const CHAIN_START = Buffer.alloc(32);
 
-export function chainDigest(previous: Buffer, sequence: number, entry: AuditEntry, detailText: string): Buffer {
+export function chainDigest(previous: Buffer, sequence: number, entry: StorableEntry): Buffer {
   const canonical = JSON.stringify([
     sequence,
     entry.at.toISOString(),
@@ -45,7 +69,7 @@ export function chainDigest(previous: Buffer, sequence: number, entry: AuditEntr
     entry.action,
     entry.resource,
     entry.status,
-    detailText,
+    entry.detailText,
   ]);
   return createHash('sha256').update(previous).update(canonical).digest();
 }

@@ -1,7 +1,7 @@
 /** The only SQL of the room `audit`. The application role may insert and read records, never change or delete them. */
 import { type Kysely, sql } from 'kysely';
 import { type Queries, type RoomMigration, transaction } from '../database/index.ts';
-import { type AuditEntry, type AuditPhase, type AuditRecord, CHAIN_START, chainDigest } from './record.ts';
+import { type AuditPhase, type AuditRecord, CHAIN_START, chainDigest, type StorableEntry } from './record.ts';
 
 type RecordRow = {
   sequence: number;
@@ -62,7 +62,7 @@ const tables = (db: Queries) => db.withTables<AuditTables>();
  * Appends a batch under the locked head row, so that replicas append in one order and sequence numbers have no gap.
  * All or nothing.
  */
-export async function appendBatch(db: Queries, entries: readonly AuditEntry[]): Promise<void> {
+export async function appendBatch(db: Queries, entries: readonly StorableEntry[]): Promise<void> {
   await transaction(db, async (trx) => {
     const head = await tables(trx)
       .selectFrom('audit_head')
@@ -72,8 +72,7 @@ export async function appendBatch(db: Queries, entries: readonly AuditEntry[]): 
     let { sequence, digest } = head;
     const rows = entries.map((entry): RecordRow => {
       sequence += 1;
-      const detail = JSON.stringify(entry.detail);
-      digest = chainDigest(digest, sequence, entry, detail);
+      digest = chainDigest(digest, sequence, entry);
       return {
         sequence,
         at: entry.at,
@@ -86,7 +85,7 @@ export async function appendBatch(db: Queries, entries: readonly AuditEntry[]): 
         action: entry.action,
         resource: entry.resource,
         status: entry.status,
-        detail,
+        detail: entry.detailText,
         digest,
       };
     });
@@ -95,7 +94,7 @@ export async function appendBatch(db: Queries, entries: readonly AuditEntry[]): 
   });
 }
 
-function recordFrom(row: RecordRow): AuditRecord & { readonly detailText: string } {
+function recordFrom(row: RecordRow): AuditRecord & StorableEntry {
   return {
     sequence: row.sequence,
     at: row.at,
@@ -136,7 +135,7 @@ export async function recordsFrom(
   db: Queries,
   afterSequence: number,
   limit: number,
-): Promise<readonly (AuditRecord & { readonly detailText: string })[]> {
+): Promise<readonly (AuditRecord & StorableEntry)[]> {
   const rows = await tables(db)
     .selectFrom('audit_record')
     .selectAll()

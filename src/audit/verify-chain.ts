@@ -19,7 +19,7 @@ export async function verifyChain(db: Queries): Promise<ChainReport> {
     if (page.length === 0) return broken(sequence, 'records are missing before the head');
     for (const record of page) {
       if (record.sequence !== sequence + 1) return broken(sequence, `record ${sequence + 1} is missing`);
-      const expected = chainDigest(digest, record.sequence, record, record.detailText);
+      const expected = chainDigest(digest, record.sequence, record);
       if (!expected.equals(record.digest))
         return broken(sequence, `record ${record.sequence} does not match its digest`);
       digest = record.digest;

@@ -2,14 +2,12 @@
  * Keeps our copy of the jobs true: one follower per cluster, woken by the scheduler and at least every two seconds. Level-triggered: hands
  * over what was accepted, carries out cancellations, copies what the scheduler says, in that order, from what is now.
  */
-import { emit, transaction } from '../database/index.ts';
 import type { ComputeDeps } from './deps.ts';
 import { handOver } from './hand-over.ts';
-import { follow, type Job, jobEnded } from './job.ts';
+import { follow, type Job } from './job.ts';
+import { saveJob } from './save-job.ts';
 import { hasEnded, type NativeJob, type Scheduler, SchedulerError } from './scheduler.ts';
-import { openJobs, saveProgress } from './store.ts';
-
-export const JOB_CHANGED = 'compute.job-changed';
+import { openJobs } from './store.ts';
 
 const LOOK_EVERY_MS = 2000;
 /** A job the scheduler does not know so long after we gave it is lost. */
@@ -85,29 +83,16 @@ async function once(deps: ComputeDeps, scheduler: Scheduler, cluster: string): P
 async function settle(deps: ComputeDeps, job: Job, native: NativeJob | undefined): Promise<void> {
   if (native === undefined) {
     if (job.cancelRequestedAt !== null && job.nativeId === null)
-      return save(deps, { ...job, state: 'cancelled', reason: 'cancelled before it reached the scheduler' });
+      return saveJob(deps, { ...job, state: 'cancelled', reason: 'cancelled before it reached the scheduler' });
     if (job.nativeId === null) return void (await handOver(deps, job).catch(() => undefined)); // a refusal is written into the job
     if (deps.clock.now() - job.updatedAt.getTime() > LOST_AFTER_MS)
-      return save(deps, { ...job, state: 'lost', reason: 'the scheduler no longer knows it' });
+      return saveJob(deps, { ...job, state: 'lost', reason: 'the scheduler no longer knows it' });
     return;
   }
   if (job.cancelRequestedAt !== null && !hasEnded(native.state))
     return void (await carryOutCancel(deps, { ...job, nativeId: native.nativeId }));
   const known = follow(job, native, new Date(deps.clock.now()));
-  if (known !== job) await save(deps, known);
-}
-
-async function save(deps: ComputeDeps, job: Job): Promise<void> {
-  const known = { ...job, updatedAt: new Date(deps.clock.now()) };
-  await transaction(deps.db, async (trx) => {
-    if (!(await saveProgress(trx, known))) return;
-    const streams = known.spec.streams.map((s) => s.stream);
-    await emit(trx, {
-      topic: JOB_CHANGED,
-      key: known.id,
-      payload: { job: known.id, state: known.state, ended: jobEnded(known.state), streams },
-    });
-  });
+  if (known !== job) await saveJob(deps, known);
 }
 
 /** Asks the scheduler to end the job and copies what it says; leaves the wish standing where it does not answer. */
@@ -116,7 +101,7 @@ export async function carryOutCancel(deps: ComputeDeps, job: Job): Promise<Job> 
   if (scheduler === undefined || job.nativeId === null) return job;
   try {
     const known = follow(job, await scheduler.cancel(job.nativeId), new Date(deps.clock.now()));
-    if (known !== job) await save(deps, known);
+    if (known !== job) await saveJob(deps, known);
     return known;
   } catch (cause) {
     if (cause instanceof SchedulerError) return job;

@@ -7,6 +7,7 @@ import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { ComputeDeps } from './deps.ts';
 import { follow, type Job } from './job.ts';
+import { saveJob } from './save-job.ts';
 import { SchedulerError } from './scheduler.ts';
 import { saveProgress } from './store.ts';
 
@@ -41,13 +42,7 @@ export async function handOver(deps: ComputeDeps, job: Job): Promise<Job> {
       return job;
     }
     if (!(cause instanceof SchedulerError)) throw cause;
-    const failed: Job = {
-      ...job,
-      state: 'failed',
-      reason: `the scheduler refused it: ${cause.message}`,
-      updatedAt: new Date(deps.clock.now()),
-    };
-    await transaction(deps.db, (trx) => saveProgress(trx, failed));
+    await saveJob(deps, { ...job, state: 'failed', reason: `the scheduler refused it: ${cause.message}` });
     throw problemOf(cause);
   }
 }

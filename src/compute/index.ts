@@ -1,10 +1,11 @@
 /** The door of the room `compute`: jobs. */
 export { cancelJob } from './cancel-job.ts';
 export type { ComputeDeps } from './deps.ts';
-export { followJobs, JOB_CHANGED, type JobFollower } from './follow-jobs.ts';
+export { followJobs, type JobFollower } from './follow-jobs.ts';
 export { type Attempt, type Job, type JobSpec, type JobState, jobEnded } from './job.ts';
 export { type LocalScheduler, openLocalScheduler } from './local/open-local-scheduler.ts';
 export { readOutput } from './read-output.ts';
+export { JOB_CHANGED } from './save-job.ts';
 export { type Scheduler, SchedulerError, type SchedulerJobSpec, type StreamClaim } from './scheduler.ts';
 export { computeMigrations, jobById, jobsPage } from './store.ts';
 export { type SubmitJobInput, submitJob } from './submit-job.ts';

@@ -3,6 +3,9 @@ import { open } from 'node:fs/promises';
 import { Problem } from '../problems.ts';
 import { type Job, jobEnded } from './job.ts';
 
+/** Of UTF-8 (RFC 3629). */
+const LONGEST_CHARACTER_BYTES = 4;
+
 export interface OutputPart {
   readonly attempt: number;
   readonly text: string;
@@ -34,7 +37,9 @@ export async function readOutput(job: Job, query: OutputQuery): Promise<OutputPa
     return { attempt: attempt.attempt, text: '', nextOffset: query.offset, ended };
   }
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(query.limit), 0, query.limit, query.offset);
+    // Never less than one whole character: a smaller part could not move on past it.
+    const limit = Math.max(query.limit, LONGEST_CHARACTER_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(limit), 0, limit, query.offset);
     const whole = wholeCharacters(buffer.subarray(0, bytesRead), ended);
     return { attempt: attempt.attempt, text: whole.toString('utf8'), nextOffset: query.offset + whole.length, ended };
   } finally {
@@ -44,7 +49,7 @@ export async function readOutput(job: Job, query: OutputQuery): Promise<OutputPa
 
 /** A UTF-8 character cut by the end of the part is left for the next one, unless the file is over. */
 function wholeCharacters(bytes: Buffer, ended: boolean): Buffer {
-  if (ended && bytes.length < 4) return bytes;
+  if (ended && bytes.length < LONGEST_CHARACTER_BYTES) return bytes;
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back] ?? 0;
     if ((byte & 0xc0) === 0x80) continue;

@@ -177,7 +177,7 @@ export async function jobByKey(db: Queries, project: string, key: string): Promi
 
 export interface JobPage {
   readonly project?: string;
-  readonly environment?: string;
+  readonly environments?: readonly string[];
   readonly state?: JobState;
   readonly before?: string;
   readonly limit: number;
@@ -192,7 +192,7 @@ export async function jobsPage(db: Queries, page: JobPage): Promise<readonly Job
     .orderBy('id', 'desc')
     .limit(page.limit);
   if (page.project !== undefined) query = query.where('project', '=', page.project);
-  if (page.environment !== undefined) query = query.where('environment', '=', page.environment);
+  if (page.environments !== undefined) query = query.where('environment', 'in', page.environments);
   if (page.state !== undefined) query = query.where('state', '=', page.state);
   const before = page.before;
   if (before !== undefined) {

@@ -23,7 +23,7 @@ export async function submitJob(deps: ComputeDeps, caller: Caller, input: Submit
   const { project, environment } = input.target;
   if (input.key !== null) {
     const earlier = await jobByKey(deps.db, project.name, input.key);
-    if (earlier !== undefined) return earlier;
+    if (earlier !== undefined) return sameRequest(earlier, environment.name);
   }
   checkRules(deps, input);
   await deps.checkStreams({ project: project.name, environment: environment.name, streams: input.spec.streams });
@@ -53,9 +53,15 @@ export async function submitJob(deps: ComputeDeps, caller: Caller, input: Submit
   if (!(await insertJob(deps.db, job, input.key))) {
     const first = input.key === null ? undefined : await jobByKey(deps.db, project.name, input.key);
     if (first === undefined) throw new Error(`job ${job.id} could not be stored`);
-    return first;
+    return sameRequest(first, environment.name);
   }
   return handOver(deps, job);
+}
+
+/** A key is the project's: with it, a token of another environment must not obtain a job it may not see. */
+function sameRequest(earlier: Job, environment: string): Job {
+  if (earlier.environment === environment) return earlier;
+  throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used in another environment of the project.');
 }
 
 function checkRules(deps: ComputeDeps, input: SubmitJobInput): void {

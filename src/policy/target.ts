@@ -34,11 +34,15 @@ export function resolveTarget(facility: Facility, caller: Caller, input: TargetI
     errors.push({ pointer: '#/environment', detail: `name the environment: one of ${choice.join(', ')}` });
   } else if (environment === undefined)
     errors.push({ pointer: '#/environment', detail: `no environment ${environmentName}` });
-  else if (project !== undefined && !project.environments.includes(environment.name)) {
+  else if (
+    project !== undefined &&
+    (own === undefined || own.project === project.name) &&
+    !project.environments.includes(environment.name)
+  ) {
     errors.push({ pointer: '#/environment', detail: `project ${project.name} is not in ${environment.name}` });
   }
   if (errors.length > 0) throw new Problem('invalid-request', 'It is not clear where this shall happen.', { errors });
-  if (project === undefined || environment === undefined)
+  if (project === undefined || environment === undefined || !project.environments.includes(environment.name))
     throw new Problem('not-found', `No project ${projectName ?? ''}, or none that you may see.`);
   return { project, environment };
 }

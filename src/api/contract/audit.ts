@@ -1,6 +1,6 @@
 /** Operations on the audit log. */
 import { z } from 'zod';
-import { limitField, nameField, timeField } from './fields.ts';
+import { limitField, nameField, timeField, wordField } from './fields.ts';
 import { operation } from './operation.ts';
 
 const recordSchema = z.strictObject({
@@ -27,8 +27,8 @@ export const listAudit = operation({
   tag: 'audit',
   query: z.strictObject({
     project: nameField.optional(),
-    requestId: z.string().optional(),
-    action: z.string().optional(),
+    requestId: wordField.optional(),
+    action: wordField.optional(),
     before: z.coerce.number().int().min(1).optional(),
     limit: limitField,
   }),

@@ -9,8 +9,15 @@ export const idField = (prefix: string) =>
   z.string().regex(new RegExp(`^${prefix}_[0-9a-z]{20}$`), `an id that starts with ${prefix}_`);
 export const timeField = z.iso.datetime().describe('ISO 8601, UTC');
 export const limitField = z.coerce.number().int().min(1).max(1000).default(100).describe('Items on a page, 1 to 1000');
-/** A path parameter whose exact shape is checked by looking it up: a wrong one is not found. */
-export const idParameter = z.strictObject({ id: z.string().min(1).max(64) });
+/** Text that a database can hold: PostgreSQL knows no NUL character. */
+export const textField = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((text) => !text.includes('\0'), 'must not hold a NUL character');
+/** An id whose exact shape is checked by looking it up: a wrong one is not found. */
+export const wordField = z.string().regex(/^[\x21-\x7e]{1,64}$/, '1 to 64 printable ASCII characters');
+export const idParameter = z.strictObject({ id: wordField });
 
 export const problemSchema = z
   .object({

@@ -1,11 +1,9 @@
 /** Operations on jobs. The body has the shape of a PSI/J JobSpec, in our words. */
 import { z } from 'zod';
-import { idParameter, limitField, nameField, timeField } from './fields.ts';
+import { idParameter, limitField, nameField, textField, timeField, wordField } from './fields.ts';
 import { operation } from './operation.ts';
 
 const SCRIPT_BYTES = 512 * 1024;
-const noNul = (text: string): boolean => !text.includes('\0');
-const textField = (max: number) => z.string().max(max).refine(noNul, 'must not hold a NUL character');
 
 export const jobSpecSchema = z.strictObject({
   name: textField(128).min(1).default('job'),
@@ -25,7 +23,7 @@ export const jobSpecSchema = z.strictObject({
   timeLimitSeconds: z.int().min(1).max(31_536_000).default(3600),
   requeue: z.boolean().default(true).describe('May be queued again after a preemption or a node failure'),
   streams: z
-    .array(z.strictObject({ stream: z.string(), name: nameField, role: z.enum(['producer', 'consumer']) }))
+    .array(z.strictObject({ stream: wordField, name: nameField, role: z.enum(['producer', 'consumer']) }))
     .max(16)
     .default([])
     .describe('Streams whose endpoint and credential the job claims when it starts'),
@@ -110,7 +108,7 @@ export const listJobs = operation({
     project: nameField.optional(),
     environment: nameField.optional(),
     state: z.enum(JOB_STATES).optional(),
-    before: z.string().optional().describe('Id of the last job of the page before'),
+    before: wordField.optional().describe('Id of the last job of the page before'),
     limit: limitField,
   }),
   response: z.strictObject({ jobs: z.array(jobSchema), next: z.string().nullable() }),

@@ -3,6 +3,7 @@
  * which version of its leases it knows, and is answered when there is a newer one. Level-triggered: an answer holds everything.
  */
 import { z } from 'zod';
+import { idParameter } from './fields.ts';
 import { operation } from './operation.ts';
 import { countersSchema } from './streams.ts';
 
@@ -61,10 +62,13 @@ export const observedStreamSchema = z.strictObject({
   ),
 });
 
+/** The last moment that a Date can hold. */
+const LATEST_MS = 8_640_000_000_000_000;
+
 /** Something that happened on the node and belongs into the audit log; spooled while the link is cut. */
 export const nodeEventSchema = z.strictObject({
   id: z.string(),
-  atMs: z.number(),
+  atMs: z.number().min(0).max(LATEST_MS),
   stream: z.string(),
   kind: z.string(),
   detail: z.record(z.string(), z.unknown()),
@@ -76,7 +80,7 @@ export const syncNode = operation({
   path: '/beamway/v1/nodes/{id}/sync',
   summary: "A streaming node's report, answered with its leases as soon as they differ from the version it knows",
   tag: 'nodes',
-  params: z.strictObject({ id: z.string() }),
+  params: idParameter,
   body: z.strictObject({
     instance: z.string().describe('Changes with every start of the agent'),
     knownVersion: z.int(),

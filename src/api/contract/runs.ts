@@ -1,6 +1,6 @@
 /** Operations on workflow runs. */
 import { z } from 'zod';
-import { idParameter, limitField, nameField, timeField } from './fields.ts';
+import { idParameter, limitField, nameField, timeField, wordField } from './fields.ts';
 import { operation } from './operation.ts';
 
 const RUN_STATES = ['running', 'cancelling', 'completed', 'failed', 'cancelled'] as const;
@@ -55,7 +55,7 @@ export const listRuns = operation({
   path: '/beamway/v1/runs',
   summary: 'List runs, newest first',
   tag: 'runs',
-  query: z.strictObject({ project: nameField.optional(), before: z.string().optional(), limit: limitField }),
+  query: z.strictObject({ project: nameField.optional(), before: wordField.optional(), limit: limitField }),
   response: z.strictObject({ runs: z.array(runSchema), next: z.string().nullable() }),
   action: 'job:read',
 });

@@ -1,6 +1,6 @@
 /** Operations on streams and their templates. */
 import { z } from 'zod';
-import { idParameter, limitField, nameField, timeField } from './fields.ts';
+import { idParameter, limitField, nameField, timeField, wordField } from './fields.ts';
 import { operation } from './operation.ts';
 
 const STREAM_STATES = ['pending', 'ready', 'unreachable', 'releasing', 'released', 'failed'] as const;
@@ -80,7 +80,7 @@ export const listStreams = operation({
   query: z.strictObject({
     project: nameField.optional(),
     released: z.enum(['true', 'false']).default('false'),
-    before: z.string().optional(),
+    before: wordField.optional(),
     limit: limitField,
   }),
   response: z.strictObject({ streams: z.array(streamSchema), next: z.string().nullable() }),

@@ -1,6 +1,6 @@
 /** Operations on bearers: project access tokens and one's own. */
 import { z } from 'zod';
-import { idParameter, limitField, nameField, timeField } from './fields.ts';
+import { idParameter, limitField, nameField, textField, timeField, wordField } from './fields.ts';
 import { operation } from './operation.ts';
 
 const LONGEST_LIFETIME_SECONDS = 366 * 86_400;
@@ -35,8 +35,8 @@ export const mintToken = operation({
     environments: z.array(nameField).min(1).max(16),
     scopes: z.array(z.string()).min(1).max(32),
     lifetimeSeconds: z.int().min(1).max(LONGEST_LIFETIME_SECONDS),
-    description: z.string().max(200).optional(),
-    subject: z.string().min(1).max(200).optional().describe('Who answers for the token; default: the caller'),
+    description: textField(200).optional(),
+    subject: textField(200).min(1).optional().describe('Who answers for the token; default: the caller'),
     notBefore: timeField.optional(),
   }),
   success: 201,
@@ -54,7 +54,7 @@ export const listTokens = operation({
   path: '/beamway/v1/tokens',
   summary: 'List bearers, without their values',
   tag: 'tokens',
-  query: z.strictObject({ project: nameField.optional(), after: z.string().optional(), limit: limitField }),
+  query: z.strictObject({ project: nameField.optional(), after: wordField.optional(), limit: limitField }),
   response: z.strictObject({ tokens: z.array(tokenSchema), next: z.string().nullable() }),
   action: 'token:read',
 });

@@ -11,7 +11,7 @@ import {
 import { policyResource, resolveTarget, resourceOf, type Target } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Located } from '../exchange.ts';
-import { listedProject } from '../listed-project.ts';
+import { listedEnvironments, listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
 type JobRoutes = Pick<Routes, 'job.submit' | 'job.list' | 'job.show' | 'job.cancel' | 'job.output' | 'cluster.list'>;
@@ -36,13 +36,20 @@ export function jobRoutes(deps: ComputeDeps): JobRoutes {
       },
     },
     'job.list': {
-      locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
-      async handle({ query, located }) {
+      locate: ({ caller, query }) => {
+        const listed = listedProject(caller, query.project);
+        if (query.environment === undefined) return { resource: listed, label: '' };
+        const enclave = deps.facility.environments.get(query.environment)?.enclave;
+        const within = { environment: query.environment, ...(enclave === undefined ? {} : { enclave }) };
+        return { resource: { ...listed, ...within }, label: '' };
+      },
+      async handle({ caller, query, located }) {
         const { project } = located.resource;
+        const environments = query.environment === undefined ? listedEnvironments(caller) : [query.environment];
         const jobs = await jobsPage(deps.db, {
           limit: query.limit,
           ...(project === undefined ? {} : { project }),
-          ...(query.environment === undefined ? {} : { environment: query.environment }),
+          ...(environments === undefined ? {} : { environments }),
           ...(query.state === undefined ? {} : { state: query.state }),
           ...(query.before === undefined ? {} : { before: query.before }),
         });

@@ -11,7 +11,7 @@ import {
 import { policyResource, resolveTarget, resourceOf, type Target } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Located } from '../exchange.ts';
-import { listedProject } from '../listed-project.ts';
+import { isListed, listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
 type RunRoutes = Pick<Routes, 'run.create' | 'run.list' | 'run.show' | 'run.cancel'>;
@@ -41,14 +41,15 @@ export function runRoutes(deps: PathwayDeps, executor: RunExecutor): RunRoutes {
     },
     'run.list': {
       locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
-      async handle({ query, located }) {
+      async handle({ caller, query, located }) {
         const { project } = located.resource;
         const runs = await runsPage(deps.db, {
           limit: query.limit,
           ...(project === undefined ? {} : { project }),
           ...(query.before === undefined ? {} : { before: query.before }),
         });
-        return { runs: runs.map(runView), next: runs.length === query.limit ? (runs.at(-1)?.id ?? null) : null };
+        const shown = runs.filter((r) => isListed(caller, r));
+        return { runs: shown.map(runView), next: runs.length === query.limit ? (runs.at(-1)?.id ?? null) : null };
       },
     },
     'run.show': { locate, handle: ({ located }) => runView(located.row as Run) },

@@ -17,7 +17,7 @@ import {
   syncNode,
 } from '../../streaming/index.ts';
 import type { Located } from '../exchange.ts';
-import { listedProject } from '../listed-project.ts';
+import { isListed, listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
 type StreamRoutes = Pick<
@@ -75,7 +75,7 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
     },
     'stream.list': {
       locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
-      async handle({ query, located }) {
+      async handle({ caller, query, located }) {
         const { project } = located.resource;
         const streams = await streamsPage(deps.db, {
           limit: query.limit,
@@ -84,7 +84,7 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
           ...(query.before === undefined ? {} : { before: query.before }),
         });
         return {
-          streams: streams.map(view),
+          streams: streams.filter((s) => isListed(caller, s)).map(view),
           next: streams.length === query.limit ? (streams.at(-1)?.id ?? null) : null,
         };
       },

@@ -33,11 +33,21 @@ export function clientFrom(env: Environment): Client {
   const profile = readProfile(env);
   const url = env['BEAMWAY_URL'] ?? profile.url;
   if (url === undefined)
-    throw new CommandError('Say which facility: set BEAMWAY_URL, or write a profile (beamway help profile).');
+    throw new CommandError('Say which facility: set BEAMWAY_URL, or write a profile (see beamway --help).');
   if (!URL.canParse(url)) throw new CommandError(`BEAMWAY_URL is no URL: ${url}`);
   const file = env['BEAMWAY_TOKEN_FILE'];
-  const token = env['BEAMWAY_TOKEN'] ?? (file === undefined ? profile.token : readFileSync(file, 'utf8').trim());
+  const token = env['BEAMWAY_TOKEN'] ?? (file === undefined ? profile.token : readTokenFile(file));
   return createClient(token === undefined ? { url } : { url, token });
+}
+
+function readTokenFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (cause) {
+    throw new CommandError(
+      `BEAMWAY_TOKEN_FILE cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+    );
+  }
 }
 
 export function profilePath(env: Environment): string {
@@ -57,12 +67,20 @@ function readProfile(env: Environment): Profile {
     if (env['BEAMWAY_PROFILE'] !== undefined) throw new CommandError(`profile ${name}: ${path} cannot be read`);
     return {};
   }
-  const profiles: unknown = JSON.parse(text);
+  let profiles: unknown;
+  try {
+    profiles = JSON.parse(text);
+  } catch {
+    // The parser's own message would quote what stands there, a token perhaps.
+    throw new CommandError(`${path} is no JSON: write {"default": {"url": "…", "token": "…"}}`);
+  }
   const found =
     typeof profiles === 'object' && profiles !== null
       ? Object.entries(profiles).find(([key]) => key === name)?.[1]
       : undefined;
-  return typeof found === 'object' && found !== null ? (found as Profile) : {};
+  if (typeof found === 'object' && found !== null) return found as Profile;
+  if (env['BEAMWAY_PROFILE'] !== undefined) throw new CommandError(`${path} has no profile ${name}`);
+  return {};
 }
 
 /** The exit code of a failure, as architecture.md section 4 lists them. */

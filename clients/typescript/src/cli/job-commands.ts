@@ -164,19 +164,24 @@ export function jobCommands(program: Command, client: () => Client): void {
     .option('--stderr', 'the error output')
     .option('--attempt <number>', 'default: the newest', positiveInteger)
     .option('--follow', 'go on until the job has ended')
-    .option('--json', 'print one JSON document a part')
+    .option('--json', 'print one JSON document; with --follow one a line for each part')
     .action(async (id: string, options: { stderr?: boolean; attempt?: number; follow?: boolean; json?: boolean }) => {
       const query = {
         file: options.stderr === true ? ('stderr' as const) : ('stdout' as const),
         ...(options.attempt === undefined ? {} : { attempt: options.attempt }),
       };
+      let whole = '';
       for (let offset = 0; ; ) {
         const part = await client().call('job.output', { params: { id }, query: { ...query, offset } });
-        if (options.json === true) process.stdout.write(`${JSON.stringify(part)}\n`);
-        else process.stdout.write(part.text);
+        if (options.json !== true) process.stdout.write(part.text);
+        else if (options.follow === true) process.stdout.write(`${JSON.stringify(part)}\n`);
+        else whole += part.text;
         const moved = part.nextOffset > offset;
         offset = part.nextOffset;
-        if (!moved && (part.ended || options.follow !== true)) return;
+        if (!moved && (part.ended || options.follow !== true)) {
+          if (options.json === true && options.follow !== true) printJson({ ...part, text: whole });
+          return;
+        }
         if (!moved) await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
       }
     });

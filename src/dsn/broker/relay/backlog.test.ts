@@ -61,6 +61,26 @@ test('a producer is stopped at its share, so that a greedy one leaves room for t
   assert.equal(backlog.isFull(greedy), false);
 });
 
+test('a buffer that ran full stands at 4 MiB while consumers move, and is whole again after a stall', () => {
+  const MiB = 1024 * 1024;
+  const { backlog, piece } = open(16 * MiB);
+  const source = backlog.addSource();
+  for (let n = 0; n < 16; n += 1) backlog.store(source, piece(MiB));
+  assert.equal(backlog.isFull(source), true);
+  for (const message of backlog.take({ messages: 11, bytes: 16 * MiB })) backlog.finish(message);
+  assert.equal(backlog.hasRoom(source), false, '5 MiB still stand');
+  for (const message of backlog.take({ messages: 3, bytes: 16 * MiB })) backlog.finish(message);
+  assert.equal(backlog.hasRoom(source), true, '2 MiB');
+  backlog.store(source, piece(MiB));
+  backlog.store(source, piece(MiB));
+  assert.equal(backlog.isFull(source), true);
+  backlog.onTick(true);
+  assert.equal(backlog.isFull(source), true);
+  backlog.onTick(false);
+  assert.equal(backlog.isFull(source), false);
+  assert.equal(backlog.space(source), 12 * MiB);
+});
+
 test('a producer that is gone leaves its messages, and nothing else', () => {
   const { backlog, piece, pool } = open(1000);
   const source = backlog.addSource();

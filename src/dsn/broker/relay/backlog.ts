@@ -31,6 +31,8 @@ export interface Backlog {
   space(source: Source): number;
   /** Whether a producer that waited may be read again; well below `isFull`, so that reads stay large. */
   hasRoom(source: Source): boolean;
+  /** To be called a few times a second: whether consumers took anything since the last time. */
+  onTick(consumersMoved: boolean): void;
   queued(): number;
   held(): { readonly messages: number; readonly bytes: number };
   clear(): void;
@@ -38,6 +40,11 @@ export interface Backlog {
 
 /** A producer waits at its share and goes on at this part of it. */
 const RESUME_AT = 0.75;
+/**
+ * What is kept of a buffer that has run full while consumers go on taking. A producer faster than the consumers waits whatever we
+ * do, and a queue that stands full adds delay and memory that is cold in the cache; the room is for bursts and stalls.
+ */
+const STANDING_BYTES = 4 * 1024 * 1024;
 
 export function createBacklog(options: BacklogOptions): Backlog {
   const { pool, overflow, bufferBytes } = options;
@@ -93,10 +100,14 @@ export function createBacklog(options: BacklogOptions): Backlog {
     return undefined;
   };
 
-  const share = (): number => bufferBytes / Math.max(1, liveSources);
+  /** The buffer ran full and producers have been held at `STANDING_BYTES` ever since. */
+  let standing = false;
+  let heldUp = false;
+  const limit = (): number => (standing ? Math.min(bufferBytes, STANDING_BYTES) : bufferBytes);
+  const share = (): number => limit() / Math.max(1, liveSources);
 
   const space = (source: Source): number =>
-    overflow === 'wait' ? Math.min(bufferBytes - heldBytes, share() - source.heldBytes) : Number.POSITIVE_INFINITY;
+    overflow === 'wait' ? Math.min(limit() - heldBytes, share() - source.heldBytes) : Number.POSITIVE_INFINITY;
 
   return {
     addSource() {
@@ -144,9 +155,18 @@ export function createBacklog(options: BacklogOptions): Backlog {
       queued += messages.length;
     },
     finish,
-    isFull: (source) => space(source) <= 0,
+    isFull(source) {
+      const full = space(source) <= 0;
+      if (full) heldUp = true;
+      if (overflow === 'wait' && heldBytes >= bufferBytes) standing = true;
+      return full;
+    },
     space,
-    hasRoom: (source) => heldBytes < bufferBytes * RESUME_AT && source.heldBytes < share() * RESUME_AT,
+    hasRoom: (source) => heldBytes < limit() * RESUME_AT && source.heldBytes < share() * RESUME_AT,
+    onTick(consumersMoved) {
+      if (!consumersMoved || !heldUp) standing = false;
+      heldUp = false;
+    },
     queued: () => queued,
     held: () => ({ messages: heldMessages, bytes: heldBytes }),
     clear() {

@@ -42,7 +42,10 @@ export interface Inlet {
   waiting(): boolean;
   /** Reads on if there is room for it. */
   wake(): void;
-  /** Lets the peer hear from us although we do not read (its heartbeat would otherwise cut the line). */
+  /**
+   * Lets a peer with heartbeats hear from us although we do not read. To others nothing may be sent: octets for a peer that
+   * has already closed make its kernel reset the connection and throw away what we have not read yet.
+   */
   sayAlive(): void;
 }
 

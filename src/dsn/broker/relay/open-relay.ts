@@ -14,11 +14,11 @@ import type { Relay, RelayOptions, RelayRole } from './options.ts';
 import { type Connection, type ConnectionOptions, type Grant, serveConnection } from './serve-connection.ts';
 import { waitUntilDrained } from './wait-until-drained.ts';
 
-/** A waiting producer hears a PONG this often, so that its own heartbeat does not cut the line we are not reading. */
-const SAY_ALIVE_MS = 250;
+/** A waiting producer that pings hears a PONG this often, so that its heartbeat does not cut the line we are not reading. */
+const TICK_MS = 250;
 const DROPPED_REPORT_MS = 1000;
 /** Free memory that was not needed for this long goes back to the system. */
-const TRIM_EVERY_ALIVE = 40;
+const TRIM_EVERY_TICKS = 40;
 
 export async function openRelay(options: RelayOptions): Promise<Relay> {
   checkOptions(options);
@@ -27,6 +27,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   const connections = new Set<Connection>();
   let nextId = 1;
   let draining = false;
+  let delivered = false;
   let closing: Promise<void> | undefined;
   let unreported = { messages: 0, bytes: 0 };
   let stopReport: (() => void) | undefined;
@@ -51,7 +52,8 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
       if (!answer.ok) return { ok: false, reason: answer.reason, code: '400' };
       const { role, credentialId } = answer;
       if (portRole !== undefined && role !== portRole) return { ok: false, reason: `not a ${portRole}`, code: '400' };
-      if (draining && role === 'producer') return { ok: false, reason: 'the stream is ending', code: '400' };
+      if (delivered || (draining && role === 'producer'))
+        return { ok: false, reason: 'the stream is ending', code: '400' };
       return { ok: true, grant: { role, credentialId }, terms: termsOf(role, options.delivery) };
     };
 
@@ -80,17 +82,22 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   const servers: net.Server[] = [];
   const ownPorts = options.admission === 'address';
   const outwards: { stop(): void }[] = [];
-  let stopAlive: (() => void) | undefined;
+  let stopTick: (() => void) | undefined;
   let ticks = 0;
-  const sayAlive = (): void => {
+  let takenBefore = 0;
+  const tick = (): void => {
     ticks += 1;
-    if (ticks % TRIM_EVERY_ALIVE === 0) hub.pool.trim();
+    const taken = hub.tally.messagesOut + hub.tally.acknowledged;
+    hub.backlog.onTick(taken !== takenBefore);
+    takenBefore = taken;
+    hub.wake();
+    if (ticks % TRIM_EVERY_TICKS === 0) hub.pool.trim();
     for (const inlet of hub.inlets) if (inlet.waiting()) inlet.sayAlive();
-    stopAlive = clock.after(SAY_ALIVE_MS, sayAlive);
+    stopTick = clock.after(TICK_MS, tick);
   };
 
   const closeAll = async (reason: string): Promise<void> => {
-    stopAlive?.();
+    stopTick?.();
     stopReport?.();
     reportDropped();
     for (const outward of outwards) outward.stop();
@@ -117,7 +124,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     for (const endpoint of options.consumerListens) {
       outwards.push(connectOut({ endpoint, clock, serve: (how) => serve(how, 'consumer'), connections }));
     }
-    sayAlive();
+    tick();
     return {
       endpoints: { port, ...(secondPort === undefined ? {} : { consumerPort: secondPort }) },
       counters: () => countRelay(hub, connections),
@@ -128,7 +135,16 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
       },
       drain(deadlineMs) {
         draining = true;
-        return waitUntilDrained({ hub, connections, clock, deadlineMs, closed: () => closing !== undefined });
+        return waitUntilDrained({
+          hub,
+          connections,
+          clock,
+          deadlineMs,
+          closed: () => closing !== undefined,
+          onDelivered: () => {
+            delivered = true;
+          },
+        });
       },
       close(reason) {
         closing ??= closeAll(`relay closed: ${reason}`);

@@ -14,8 +14,11 @@ import type { Slab } from './slab.ts';
 const MAX_COMMAND_BYTES = 512;
 /** A slab whose rest is below this part is left, or reads would become tiny. */
 const LEAVE_AT = 1 / 32;
-/** Near the end of the buffer reads get smaller, but not below this: what small messages may exceed the buffer by. */
-const LEAST_READ_BYTES = 16 * 1024;
+/**
+ * Near the end of the buffer reads get smaller, down to this part of the buffer (within bounds): what a read may exceed it by.
+ * Much smaller ones would cost a system call for every few kilobytes whenever the buffer hovers near its end.
+ */
+const leastRead = (bufferBytes: number): number => Math.min(512 * 1024, Math.max(4096, bufferBytes / 16));
 /** On average smaller reads than this over a whole large slab: the small slab will do again. */
 const QUIET_READ_BYTES = 16 * 1024;
 
@@ -43,6 +46,7 @@ export interface ProducerReader extends InPlaceReader {
 export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
   const { pool, backlog, tally } = hub;
   const source = backlog.addSource();
+  const least = leastRead(hub.options.bufferBytes);
   let slab: Slab = pool.take(false);
   let fill = 0;
   let unread = 0;
@@ -111,7 +115,7 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
       if (slab.bytes.length - fill < slab.bytes.length * LEAVE_AT) changeSlab();
       const room = slab.bytes.length - fill;
       const space = backlog.space(source);
-      const wanted = space <= 0 && !scanner.atBoundary() ? scanner.missing() : Math.max(space, LEAST_READ_BYTES);
+      const wanted = space <= 0 && !scanner.atBoundary() ? scanner.missing() : Math.max(space, least);
       const upTo = Math.min(room, wanted);
       asked = upTo;
       return slab.bytes.subarray(fill, fill + upTo);

@@ -138,6 +138,8 @@ test('a producer that pings keeps its line while it has to wait', async (t) => {
   const producer = push(t, relay, { ...heartbeat, sendHighWaterMark: 1 });
   const idle = pull(t, relay, { receiveHighWaterMark: 1 });
   await until('both', () => relay.counters().connections.length === 2);
+  // Two of its pings pass: the relay knows that it has heartbeats.
+  await new Promise((resolve) => setTimeout(resolve, 500));
   const stopped = (async () => {
     for (let n = 0; n < 400; n += 1) await producer.send(seeded(65_536, n));
   })().catch(() => undefined);
@@ -147,6 +149,20 @@ test('a producer that pings keeps its line while it has to wait', async (t) => {
   assert.equal(relay.events.filter(({ kind }) => kind === 'disconnected').length, 0);
   for (let n = 0; n < 400; n += 1) assert.equal(sha1(await idle.receive()), sha1([seeded(65_536, n)]));
   await stopped;
+});
+
+test('a producer that closes while it has to wait loses nothing', async (t) => {
+  const relay = await testRelay(t, { bufferBytes: 64 * 1024 });
+  const producer = new zmq.Push({ plainUsername: 'producer', plainPassword: PASSWORD, linger: 10_000 });
+  producer.connect(relay.url);
+  for (let n = 0; n < 30; n += 1) await producer.send(seeded(65_536, n));
+  producer.close();
+  await until('the producer waits', () => relay.counters().producersWaiting === 1);
+  // Time in which a relay that says something to a closed peer would have it reset the connection.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const consumer = pull(t, relay);
+  for (let n = 0; n < 30; n += 1) assert.equal(sha1(await consumer.receive()), sha1([seeded(65_536, n)]));
+  assert.equal(relay.counters().truncated, 0);
 });
 
 test('drop-oldest drops whole oldest messages and counts them', async (t) => {

@@ -45,6 +45,8 @@ export interface Connection {
   consumer(): ConsumerWriter | undefined;
   /** Ends it now. */
   close(reason: string): void;
+  /** Says to a consumer that nothing more will come; it closes when it has read everything. */
+  finish(reason: string): void;
 }
 
 /** For the handshake and for what consumers send: small frames only. */
@@ -64,7 +66,7 @@ export function serveConnection(options: ConnectionOptions): Connection {
   const small = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
   let smallFill = 0;
   let grant: Grant | undefined;
-  let minor = 0;
+  let pings = false;
   let connectedAtMs = clock.now();
   let endReason: string | undefined;
   let opened = false;
@@ -130,7 +132,6 @@ export function serveConnection(options: ConnectionOptions): Connection {
 
   const onReady = (step: Extract<HandshakeStep<Grant>, { kind: 'ready' }>): boolean => {
     grant = step.grant;
-    minor = step.minor;
     connectedAtMs = clock.now();
     const { role, credentialId } = step.grant;
     hub.emit({ kind: 'connected', connectionId: id, role, credentialId, remoteAddress, socketType: step.socketType });
@@ -147,7 +148,7 @@ export function serveConnection(options: ConnectionOptions): Connection {
         if (producer.goOn()) socket.resume();
       },
       sayAlive: () => {
-        if (minor >= 1) answer(UNASKED_PONG);
+        if (pings) answer(UNASKED_PONG);
       },
     };
     stage = { kind: 'producer', reader: producer, inlet };
@@ -195,8 +196,10 @@ export function serveConnection(options: ConnectionOptions): Connection {
     const pong = command?.name === 'PING' ? answerPing(command.data) : undefined;
     if (command === undefined) close('malformed command');
     else if (command.name === 'ERROR') close('the peer sent ERROR');
-    else if (pong !== undefined) answer(pong);
-    else if (command.name === 'PING') close('malformed PING');
+    else if (pong !== undefined) {
+      pings = true;
+      answer(pong);
+    } else if (command.name === 'PING') close('malformed PING');
   };
 
   const connection: Connection = {
@@ -211,6 +214,10 @@ export function serveConnection(options: ConnectionOptions): Connection {
       return { id, ...grant, remoteAddress, messages: flow.messages(), bytes: flow.bytes(), connectedAtMs };
     },
     close,
+    finish(reason) {
+      endReason ??= reason;
+      socket.end();
+    },
   };
 
   const onClose = (): void => {

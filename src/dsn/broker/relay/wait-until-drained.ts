@@ -1,6 +1,8 @@
 /**
  * The end of a stream without loss: producers that have something under way are read out, then consumers must take it all.
- * A producer counts as read out when it was between two messages and silent for `QUIET_MS`; it is then closed.
+ * A producer counts as read out when it was between two messages and silent for `QUIET_MS`; it is then closed. A PULL consumer
+ * has everything when it closes after we said that nothing more comes: before, octets may still be on their way, and a plain
+ * close could reset them.
  * State: when which producer was last heard.
  */
 import type { Clock } from '../../../clock.ts';
@@ -16,9 +18,13 @@ export interface DrainOptions {
   readonly clock: Clock;
   readonly deadlineMs: number;
   readonly closed: () => boolean;
+  /** Everything is delivered; no consumer may come any more. */
+  readonly onDelivered: () => void;
 }
 
-export function waitUntilDrained({ hub, connections, clock, deadlineMs, closed }: DrainOptions): Promise<boolean> {
+export function waitUntilDrained(options: DrainOptions): Promise<boolean> {
+  const { hub, connections, clock, deadlineMs, closed } = options;
+  let delivered = false;
   const end = clock.monotonic() + deadlineMs;
   const heard = new Map<number, { messages: number; at: number }>();
 
@@ -36,11 +42,20 @@ export function waitUntilDrained({ hub, connections, clock, deadlineMs, closed }
     }
   };
 
-  const isDrained = (): boolean => {
+  const isDelivered = (): boolean => {
     if (hub.backlog.held().messages > 0) return false;
     return [...connections].every(
       (connection) => connection.producer() === undefined && (connection.consumer()?.idle() ?? true),
     );
+  };
+
+  const isDrained = (): boolean => {
+    if (!delivered && isDelivered()) {
+      delivered = true;
+      options.onDelivered();
+      for (const connection of connections) if (connection.consumer() !== undefined) connection.finish('drained');
+    }
+    return delivered && [...connections].every((connection) => connection.consumer() === undefined);
   };
 
   return new Promise((resolve) => {

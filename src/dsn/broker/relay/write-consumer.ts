@@ -107,7 +107,7 @@ export function writeConsumer(hub: Hub, socket: MeasuredSocket): ConsumerWriter 
 
   return {
     room() {
-      if (current !== undefined || socket.destroyed) return undefined;
+      if (current !== undefined || socket.destroyed || socket.writableEnded) return undefined;
       if (!acknowledges) return { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
       const left = window.bytes - unacknowledgedBytes;
       if (unacknowledged.size >= window.messages || (left <= 0 && unacknowledged.size > 0)) return undefined;

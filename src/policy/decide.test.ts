@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ALL_SCOPES, ANONYMOUS, type Caller, ROLES, type SessionCaller, type TokenCaller } from '../identity/index.ts';
+import { Problem } from '../problems.ts';
+import { authorize, decide } from './decide.ts';
+import { type Action, type PolicyResource, ROLE_ACTIONS, RULES } from './rule.ts';
+
+const token: TokenCaller = {
+  kind: 'token',
+  id: 'tok_1',
+  subject: 'ada',
+  project: 'demo',
+  enclave: 'open',
+  environments: ['ace'],
+  scopes: ['job:read', 'job:submit'],
+};
+const session = (roles: SessionCaller['roles'], projects: readonly string[] = []): SessionCaller => ({
+  kind: 'session',
+  id: 'tok_2',
+  subject: 'bob',
+  roles,
+  projects,
+});
+const node: Caller = { kind: 'node', id: 'tok_3', subject: 'dsn01' };
+const system: Caller = { kind: 'system', id: 'runs', subject: 'runs' };
+const here: PolicyResource = { project: 'demo', environment: 'ace', enclave: 'open' };
+
+const objections = (caller: Caller, action: Action, resource: PolicyResource = here): string[] => {
+  const decision = decide({ caller, action, resource });
+  return decision.allowed ? [] : decision.rules.map((r) => r.rule);
+};
+
+const TABLE: readonly (readonly [string, Caller, Action, PolicyResource, readonly string[]])[] = [
+  ['a token does what its scopes say, where it is for', token, 'job:submit', here, []],
+  ['a token lists its project', token, 'job:read', { project: 'demo' }, []],
+  ['a token lacks a scope', token, 'job:cancel', here, ['token-holds-scope']],
+  ['another project', token, 'job:read', { ...here, project: 'beamtime' }, ['token-covers-project']],
+  ['another environment', token, 'job:read', { ...here, environment: 'odo' }, ['token-covers-environment']],
+  [
+    'another enclave',
+    token,
+    'job:read',
+    { project: 'demo', environment: 'seeker', enclave: 'moderate' },
+    ['token-covers-enclave', 'token-covers-environment'],
+  ],
+  [
+    'all that stand against it are named',
+    token,
+    'run:create',
+    { project: 'beamtime', environment: 'seeker', enclave: 'moderate' },
+    ['token-holds-scope', 'token-covers-project', 'token-covers-enclave', 'token-covers-environment'],
+  ],
+  ['a token never mints', token, 'token:mint', here, ['role-allows-action']],
+  ['a token looks at itself', token, 'self:read', {}, []],
+  ['a token revokes itself', token, 'self:revoke', {}, []],
+  ['a token is no node', token, 'node:sync', {}, ['node-acts-for-itself-only']],
+  ['an administrator mints', session(['administrator']), 'token:mint', {}, []],
+  ['an administrator submits anywhere', session(['administrator']), 'job:submit', here, []],
+  ['an operator mints nothing', session(['operator']), 'token:mint', {}, ['role-allows-action']],
+  ['an operator reads every project', session(['operator']), 'job:read', here, []],
+  ['an operator submits nothing', session(['operator']), 'job:submit', here, ['session-sees-project']],
+  ['security revokes tokens', session(['security']), 'token:revoke', {}, []],
+  ['a member works in the own project', session(['member'], ['demo']), 'job:submit', here, []],
+  ['a member sees no other project', session(['member'], ['beamtime']), 'job:read', here, ['session-sees-project']],
+  ['a member lists nothing at large', session(['member'], ['demo']), 'job:read', {}, ['session-sees-project']],
+  ['a session is no node', session(['administrator']), 'node:sync', {}, ['node-acts-for-itself-only']],
+  ['a node syncs', node, 'node:sync', {}, []],
+  ['a node does nothing else', node, 'job:read', here, ['node-acts-for-itself-only']],
+  ['a node has no role', node, 'token:mint', {}, ['node-acts-for-itself-only', 'role-allows-action']],
+  ['nobody does nothing', ANONYMOUS, 'job:read', here, ['caller-is-known']],
+  ['a part of Beamway acts for itself', system, 'job:submit', here, []],
+  ['a part of Beamway has no role', system, 'token:mint', {}, ['role-allows-action']],
+];
+
+for (const [name, caller, action, resource, expected] of TABLE) {
+  test(`policy: ${name}`, () => {
+    assert.deepEqual(objections(caller, action, resource), expected);
+  });
+}
+
+test('every rule has a denial in the table that names it', () => {
+  const named = new Set(TABLE.flatMap(([, , , , rules]) => rules));
+  assert.deepEqual(
+    RULES.map((r) => r.name).filter((name) => !named.has(name)),
+    [],
+  );
+});
+
+const ACTIONS: readonly Action[] = [
+  ...ALL_SCOPES,
+  ...(Object.keys(ROLE_ACTIONS) as (keyof typeof ROLE_ACTIONS)[]),
+  'node:sync',
+  'self:read',
+  'self:revoke',
+];
+const ENCLAVE = { ace: 'open', odo: 'open', seeker: 'moderate', frontier: 'moderate' } as const;
+const environments = fc.constantFrom(...(Object.keys(ENCLAVE) as (keyof typeof ENCLAVE)[]));
+const projects = fc.constantFrom('demo', 'beamtime');
+const tokens = fc
+  .record({
+    project: projects,
+    environments: fc.uniqueArray(environments, { minLength: 1 }),
+    scopes: fc.subarray([...ALL_SCOPES]),
+  })
+  .map((given): TokenCaller => {
+    const enclave = ENCLAVE[given.environments[0] ?? 'ace'];
+    return { ...token, ...given, enclave, environments: given.environments.filter((e) => ENCLAVE[e] === enclave) };
+  });
+
+test('no action lets a token gain anything in another project, environment or enclave', () => {
+  fc.assert(
+    fc.property(tokens, fc.constantFrom(...ACTIONS), projects, environments, (caller, action, project, environment) => {
+      const resource = { project, environment, enclave: ENCLAVE[environment] };
+      if (!decide({ caller, action, resource }).allowed) return;
+      assert.equal(project, caller.project);
+      assert.ok(caller.environments.includes(environment));
+      assert.equal(resource.enclave, caller.enclave);
+      assert.ok(action.startsWith('self:') || caller.scopes.some((s) => s === action));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('a session without roles and projects may do nothing but look at itself and end itself', () => {
+  for (const action of ACTIONS) assert.equal(objections(session([]), action).length === 0, action.startsWith('self:'));
+});
+
+test('roles only add: who holds more of them may do no less', () => {
+  const roles = fc.subarray([...ROLES]);
+  fc.assert(
+    fc.property(roles, roles, fc.constantFrom(...ACTIONS), (some, more, action) => {
+      const before = decide({ caller: session(some), action, resource: here }).allowed;
+      const after = decide({ caller: session([...some, ...more]), action, resource: here }).allowed;
+      assert.ok(!before || after);
+    }),
+  );
+});
+
+test('what belongs to another project is not found, and the rules stay behind as the cause', () => {
+  const question = { caller: token, action: 'job:read', resource: { ...here, project: 'beamtime' } } as const;
+  assert.throws(
+    () => authorize(question),
+    (thrown: unknown) => {
+      assert.ok(thrown instanceof Problem);
+      assert.equal(thrown.code, 'not-found');
+      assert.equal(thrown.extras.rules, undefined);
+      assert.doesNotMatch(thrown.message, /beamtime|demo/);
+      assert.deepEqual(thrown.cause, [{ rule: 'token-covers-project', detail: 'the token is for project demo' }]);
+      return true;
+    },
+  );
+});
+
+test('a refusal says what would change it', () => {
+  const question = { caller: token, action: 'job:cancel', resource: { ...here, environment: 'odo' } } as const;
+  assert.throws(
+    () => authorize(question),
+    (thrown: unknown) =>
+      thrown instanceof Problem &&
+      thrown.code === 'refused' &&
+      thrown.extras.rules?.length === 2 &&
+      thrown.extras.rules.every((r) => r.detail.startsWith('mint a token')),
+  );
+});
