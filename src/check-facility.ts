@@ -1,5 +1,6 @@
 /** The verb `check`: reads a facility folder as `up` would and reports; starts nothing. */
 import { loadFacility, YamlError, type YamlFault } from './facility/index.ts';
+import { PolicySetError, readPolicySet, testPolicies } from './policy/index.ts';
 import { loadTemplates } from './streaming/index.ts';
 
 export interface FacilityReport {
@@ -12,9 +13,15 @@ export function checkFacility(directory: string): FacilityReport {
   try {
     const facility = loadFacility(directory);
     const templates = loadTemplates(facility);
-    const counts = `${facility.environments.size} environments, ${facility.tiers.size} tiers, ${facility.clusters.length} clusters, ${facility.streamingNodes.length} data streaming nodes, ${templates.size} stream templates, ${facility.projects.size} projects`;
+    const set = readPolicySet(directory);
+    const tested = testPolicies(directory, set);
+    if (tested.failures.length > 0) throw new PolicySetError(tested.failures);
+    const untested =
+      tested.untested.length === 0 ? '' : `\nno policy test sees these rules decide: ${tested.untested.join(', ')}`;
+    const counts = `${facility.environments.size} environments, ${facility.tiers.size} tiers, ${facility.clusters.length} clusters, ${facility.streamingNodes.length} data streaming nodes, ${templates.size} stream templates, ${facility.projects.size} projects, ${set.base.length} base rules, ${tested.passed} policy tests passed${untested}`;
     return { ok: true, faults: [], text: `${directory}: ${counts}\n` };
   } catch (error) {
+    if (error instanceof PolicySetError) return { ok: false, faults: [], text: `${error.message}\n` };
     if (!(error instanceof YamlError)) throw error;
     return { ok: false, faults: error.faults, text: `${error.message}\n` };
   }

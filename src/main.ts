@@ -110,6 +110,48 @@ program
 
 addOnlineCommands(program, process.env);
 
+const policy = program.commands.find((c) => c.name() === 'policy') ?? program.command('policy');
+policy
+  .command('test')
+  .description("run a facility's own policy tests; exit 1 where one fails")
+  .option('--facility <dir>', 'default: the example facility')
+  .option('--json', 'print one JSON document')
+  .action(async (options: { facility?: string; json?: boolean }) => {
+    const { policyTest } = await import('./policy-verbs.ts');
+    const { EXAMPLE_FACILITY } = await import('./config.ts');
+    report(policyTest(options.facility ?? EXAMPLE_FACILITY), options.json);
+  });
+policy
+  .command('diff')
+  .argument('<a>', 'an environment, or DIR:ENVIRONMENT of another version of the folder')
+  .argument('<b>')
+  .description('which decisions differ between two environments or versions; exit 1 where any does')
+  .option('--facility <dir>', 'default: the example facility')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  beamway policy diff ace frontier\n  beamway policy diff old-facility:ace ace --facility new-facility\n',
+  )
+  .action(async (a: string, b: string, options: { facility?: string; json?: boolean }) => {
+    const { policyDiff } = await import('./policy-verbs.ts');
+    const { EXAMPLE_FACILITY } = await import('./config.ts');
+    const side = (text: string): { dir: string; environment: string } => {
+      const at = text.lastIndexOf(':');
+      return at < 0
+        ? { dir: options.facility ?? EXAMPLE_FACILITY, environment: text }
+        : { dir: text.slice(0, at), environment: text.slice(at + 1) };
+    };
+    report(policyDiff(side(a), side(b)), options.json);
+  });
+
+function report(
+  outcome: { readonly ok: boolean; readonly document: object; readonly text: string },
+  json: boolean | undefined,
+): void {
+  process.stdout.write(json === true ? `${JSON.stringify(outcome.document, null, 2)}\n` : outcome.text);
+  if (!outcome.ok) process.exitCode = EXIT.failed;
+}
+
 program.addHelpText(
   'after',
   `

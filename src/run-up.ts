@@ -2,6 +2,7 @@
 import { CommandError, EXIT } from '../clients/typescript/src/cli/index.ts';
 import { ConfigError, readSettings, type UpArguments } from './config.ts';
 import { YamlError } from './facility/index.ts';
+import { PolicySetError } from './policy/index.ts';
 import { up } from './up.ts';
 
 export async function runUp(given: UpArguments): Promise<void> {
@@ -12,10 +13,13 @@ export async function runUp(given: UpArguments): Promise<void> {
   try {
     const system = await up(readSettings(given, process.env));
     process.stdout.write(`${JSON.stringify(system.line)}\n`);
+    process.on('SIGHUP', () => void system.reload());
     await ended;
     await system.stop();
   } catch (cause) {
     if (cause instanceof ConfigError) throw new CommandError(cause.message, EXIT.usage);
+    if (cause instanceof PolicySetError)
+      throw new CommandError(`the facility's policies are refused:\n${cause.message}`, EXIT.usage);
     if (cause instanceof YamlError)
       throw new CommandError(`the facility folder has faults:\n${cause.message}`, EXIT.usage);
     throw cause;

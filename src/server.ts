@@ -14,6 +14,7 @@ import {
   type LimitRates,
   openDenialTally,
   type PipelineDeps,
+  policyRoutes,
   pruneClaims,
   type Routes,
   requestLimits,
@@ -21,7 +22,7 @@ import {
   streamRoutes,
   tokenRoutes,
 } from './api/index.ts';
-import { auditMigrations, openAuditLog } from './audit/index.ts';
+import { type AuditLog, auditMigrations, openAuditLog } from './audit/index.ts';
 import { type Clock, systemClock } from './clock.ts';
 import {
   type ComputeDeps,
@@ -45,8 +46,10 @@ import {
   startQueue,
 } from './database/index.ts';
 import { type Cluster, type Facility, loadFacility, type Tier } from './facility/index.ts';
+import { newId } from './id.ts';
 import { type IssueDeps, identityMigrations, openTokenVerifier, TOKEN_REVOKED } from './identity/index.ts';
 import { executeRuns, type PathwayDeps, pathwayMigrations } from './pathway/index.ts';
+import { loadPolicySet, openPolicy, type PolicySet } from './policy/index.ts';
 import {
   checkAttachments,
   claimStreams,
@@ -78,6 +81,8 @@ export interface RunningServer {
   readonly facility: Facility;
   /** For issuing the bearers that `up` hands out. */
   readonly issue: IssueDeps;
+  /** Reads the facility's policies anew. Throws PolicySetError, and the set in force stays, where they are faulty or fail their own tests. */
+  reloadPolicy(): Promise<string>;
   /** Drains, then lets go. `endJobs`: running local jobs are ended too, and wait for the next start where they may be requeued. */
   stop(how: { readonly endJobs: boolean }): Promise<void>;
 }
@@ -125,6 +130,8 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
   const logger = pino({ level: options.logLevel, base: { part: 'control' } }, pino.destination(2));
   const facility = loadFacility(options.facilityDir);
   const templates = loadTemplates(facility);
+  const policySet = loadPolicySet(options.facilityDir);
+  const policy = openPolicy(policySet, logger);
   await migrate(options.target, MIGRATIONS, { clock, log: logger });
   const database = openDatabase(options.target, { clock, log: logger, maxConnections: 16 });
   closers.push(() => database.close());
@@ -142,6 +149,8 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     await denials.flush().catch((cause: unknown) => logger.warn({ err: cause }, 'denials could not be written'));
     await audit.flush();
   });
+  const policyLoaded = (set: PolicySet): Promise<void> => recordPolicyLoad(audit, clock, set);
+  await policyLoaded(policySet);
   const verifier = await openTokenVerifier(db, clock);
   closers.push(() => verifier.stop());
   const schedulers = new Map<string, Scheduler>();
@@ -178,7 +187,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
       }),
     log: logger,
   };
-  const pathway: PathwayDeps = { db, clock, facility, audit, compute, streaming, log: logger };
+  const pathway: PathwayDeps = { db, clock, facility, audit, policy, compute, streaming, log: logger };
   for (const cluster of schedulers.keys()) {
     const follower = followJobs(compute, cluster);
     closers.push(() => follower.stop());
@@ -215,6 +224,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     db,
     clock,
     verifier,
+    policy,
     audit,
     limits: requestLimits(options.limits),
     denials,
@@ -227,13 +237,25 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     ...jobRoutes(compute),
     ...streamRoutes(streaming),
     ...runRoutes(pathway, executor),
+    ...policyRoutes({ db, clock, facility, policy }),
     ...auditRoutes({ db }),
   };
   const server = httpServer(pipeline, routes, logger);
   closers.push(() => server.close());
   const url = await server.listen(options.listen);
   logger.info({ url }, 'control plane listens');
-  return { url, facility, issue };
+  return {
+    url,
+    facility,
+    issue,
+    async reloadPolicy() {
+      const next = loadPolicySet(options.facilityDir);
+      await policyLoaded(next);
+      policy.replace(next);
+      logger.info({ digest: next.digest }, 'another policy set is in force');
+      return next.digest;
+    },
+  };
 }
 
 interface ClusterTools {
@@ -254,6 +276,27 @@ function openCluster(options: ServerOptions, cluster: Cluster, tools: ClusterToo
     clock: tools.clock,
     log: tools.logger,
     ...(options.runAs === undefined ? {} : { runAs: options.runAs }),
+  });
+}
+
+/** Before it is in force: a set nobody recorded never decides. */
+function recordPolicyLoad(audit: AuditLog, clock: Clock, set: PolicySet): Promise<void> {
+  const { digest, base, overlays } = set;
+  return audit.append({
+    at: new Date(clock.now()),
+    requestId: newId('req'),
+    phase: 'event',
+    callerKind: 'system',
+    callerId: 'policy',
+    subject: 'policy',
+    project: null,
+    action: 'policy.loaded',
+    resource: `policy/${digest}`,
+    status: null,
+    detail: {
+      base: base.map((p) => p.id),
+      overlays: Object.fromEntries([...overlays].map(([name, list]) => [name, list.map((p) => p.id)])),
+    },
   });
 }
 

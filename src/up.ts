@@ -24,6 +24,8 @@ export interface ReadyLine {
 
 export interface RunningSystem {
   readonly line: ReadyLine;
+  /** Reads the facility's policies anew; what is wrong is logged and the set in force stays. */
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -85,7 +87,14 @@ export async function up(settings: Settings): Promise<RunningSystem> {
       pid: process.pid,
       ...(adminToken === undefined ? {} : { adminToken }),
     };
-    return { line, stop: unwind };
+    const reload = async (): Promise<void> => {
+      try {
+        await server.reloadPolicy();
+      } catch (cause) {
+        log.error({ err: cause }, 'the policies on disk are refused; the set in force stays');
+      }
+    };
+    return { line, reload, stop: unwind };
   } catch (cause) {
     await unwind();
     throw cause;

@@ -9,6 +9,7 @@ export type { Routes } from './route.ts';
 export { auditRoutes } from './routes/audit-routes.ts';
 export { facilityRoutes } from './routes/facility-routes.ts';
 export { jobRoutes } from './routes/job-routes.ts';
+export { policyRoutes } from './routes/policy-routes.ts';
 export { runRoutes } from './routes/run-routes.ts';
 export { streamRoutes } from './routes/stream-routes.ts';
 export { tokenRoutes } from './routes/token-routes.ts';

@@ -6,7 +6,7 @@ import { type AuditLog, redact } from '../audit/index.ts';
 import type { Clock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
 import type { TokenVerifier } from '../identity/index.ts';
-import { type Action, authorize } from '../policy/index.ts';
+import { isAction, type Policy } from '../policy/index.ts';
 import { asProblem, Problem, problemDocument } from '../problems.ts';
 import type { DenialTally } from './denial-tally.ts';
 import type { Answered, Exchange } from './exchange.ts';
@@ -18,6 +18,7 @@ export interface PipelineDeps {
   readonly db: Queries;
   readonly clock: Clock;
   readonly verifier: TokenVerifier;
+  readonly policy: Policy;
   readonly audit: AuditLog;
   readonly limits: RequestLimits;
   readonly denials: DenialTally;
@@ -100,12 +101,14 @@ async function authenticate(deps: PipelineDeps, exchange: Exchange): Promise<voi
   exchange.caller = await deps.verifier.verify(header.replace(/^bearer +/i, ''));
 }
 
-async function locateAndAuthorize(_deps: PipelineDeps, exchange: Exchange): Promise<void> {
+async function locateAndAuthorize(deps: PipelineDeps, exchange: Exchange): Promise<void> {
   if (exchange.operation.action === 'none') return;
   if (exchange.route.locate !== undefined) exchange.located = await exchange.route.locate(exchange);
   const { caller, operation, located } = exchange;
   try {
-    authorize({ caller, action: operation.action as Action, resource: located.resource });
+    if (!isAction(operation.action))
+      throw new Error(`operation ${operation.id} has the unknown action ${operation.action}`);
+    deps.policy.authorize({ caller, action: operation.action, resource: located.resource });
   } catch (thrown) {
     exchange.denied = true;
     throw thrown;

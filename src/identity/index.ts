@@ -9,6 +9,7 @@ export {
   systemCaller,
   type TokenCaller,
 } from './caller.ts';
+export { type DelegateInput, delegateToken, delegationFaults, MOST_DEPTH } from './delegate-token.ts';
 export {
   type IssueDeps,
   type IssuedToken,
@@ -19,7 +20,7 @@ export {
 } from './issue-token.ts';
 export { type RevokeDeps, revokeToken, TOKEN_REVOKED } from './revoke-token.ts';
 export { ALL_SCOPES, isScope, SCOPES, type Scope } from './scope.ts';
-export { identityMigrations, type TokenPage, tokenById, tokensPage } from './store.ts';
-export { type Token, type TokenState, tokenState } from './token.ts';
+export { identityMigrations, type TokenPage, tokenById, tokenSubtree, tokensPage } from './store.ts';
+export { callerOf, type Token, type TokenState, tokenState } from './token.ts';
 export { bearerDigest, bearerKind, newBearer } from './token-text.ts';
 export { openTokenVerifier, type TokenVerifier } from './verify-token.ts';

@@ -71,6 +71,8 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
   return issue(deps, 'token', {
     subject: input.subject ?? caller.subject,
     description: input.description ?? '',
+    parent: null,
+    depth: 0,
     project: input.project,
     enclave: enclave ?? null,
     environments: [...new Set(input.environments)],
@@ -122,6 +124,8 @@ function issuePlain(
   return issue(deps, kind, {
     subject: bearer.subject,
     description: kind === 'node' ? `data streaming node ${bearer.subject}` : `session of ${bearer.subject}`,
+    parent: null,
+    depth: 0,
     project: null,
     enclave: null,
     environments: [],
@@ -133,8 +137,8 @@ function issuePlain(
   });
 }
 
-async function issue(
-  deps: IssueDeps,
+export async function issue(
+  deps: Pick<IssueDeps, 'db' | 'clock'>,
   kind: BearerKind,
   fields: Omit<Token, 'id' | 'kind' | 'createdAt' | 'revokedAt' | 'revokedBy'>,
 ): Promise<IssuedToken> {

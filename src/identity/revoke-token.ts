@@ -1,5 +1,5 @@
 /**
- * Revokes a bearer for good. The row, the epoch that empties every replica's cache, and the outbox row that makes streaming cut
+ * Revokes a bearer and everything delegated from it, for good. The rows, the epoch that empties every replica's cache, and the outbox row that makes streaming cut
  * the connections it opened are one transaction; a second revocation is a no-op.
  */
 import type { Clock } from '../clock.ts';
@@ -20,8 +20,8 @@ export interface RevokeDeps {
 
 export async function revokeToken(deps: RevokeDeps, caller: Caller, id: string): Promise<Token> {
   const revocation = { id, at: new Date(deps.clock.now()), by: caller.id };
-  const token = await revokeTokenRow(deps.db, revocation, (trx) =>
-    emit(trx, { topic: TOKEN_REVOKED, key: id, payload: { tokenId: id } }),
+  const token = await revokeTokenRow(deps.db, revocation, (trx, revoked) =>
+    emit(trx, { topic: TOKEN_REVOKED, key: revoked.id, payload: { tokenId: revoked.id } }),
   );
   if (token === undefined) throw new Problem('not-found', `No token ${id}.`);
   await deps.verifier.refresh();

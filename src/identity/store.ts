@@ -12,6 +12,8 @@ type TokenRow = {
   digest: Buffer;
   subject: string;
   description: string;
+  parent: string | null;
+  depth: number;
   project: string | null;
   enclave: 'open' | 'moderate' | null;
   environments: string[];
@@ -65,6 +67,16 @@ export const identityMigrations: Record<string, RoomMigration> = {
       await sql`insert into identity_epoch (only_row, value) values (true, 1)`.execute(db);
     },
   },
+  '002-delegation': {
+    async up(db: Kysely<never>): Promise<void> {
+      await db.schema
+        .alterTable('identity_token')
+        .addColumn('parent', 'text', (c) => c.references('identity_token.id'))
+        .addColumn('depth', 'integer', (c) => c.notNull().defaultTo(0))
+        .execute();
+      await db.schema.createIndex('identity_token_parent').on('identity_token').column('parent').execute();
+    },
+  },
 };
 
 function tokenFrom(row: TokenRow): Token {
@@ -73,6 +85,8 @@ function tokenFrom(row: TokenRow): Token {
     kind: row.kind,
     subject: row.subject,
     description: row.description,
+    parent: row.parent,
+    depth: row.depth,
     project: row.project,
     enclave: row.enclave,
     environments: row.environments,
@@ -98,6 +112,8 @@ export async function insertToken(db: Queries, token: Token, digest: Buffer): Pr
       digest,
       subject: token.subject,
       description: token.description,
+      parent: token.parent,
+      depth: token.depth,
       project: token.project,
       enclave: token.enclave,
       environments: [...token.environments],
@@ -139,9 +155,45 @@ export async function tokensPage(db: Queries, page: TokenPage): Promise<readonly
   return (await query.execute()).map(tokenFrom);
 }
 
+/** Of those tokens that `id` is the root of, itself included, oldest first. */
+export async function tokenSubtree(db: Queries, id: string): Promise<readonly Token[]> {
+  const rows = await tables(db)
+    .withRecursive('subtree(id)', (cte) =>
+      cte
+        .selectFrom('identity_token')
+        .select('identity_token.id')
+        .where('identity_token.id', '=', id)
+        .unionAll(
+          cte
+            .selectFrom('identity_token')
+            .innerJoin('subtree', 'subtree.id', 'identity_token.parent')
+            .select('identity_token.id'),
+        ),
+    )
+    .selectFrom('identity_token')
+    .selectAll()
+    .where('id', 'in', (e) => e.selectFrom('subtree').select('subtree.id'))
+    .orderBy('depth')
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
+  return rows.map(tokenFrom);
+}
+
+/** The token, its row held so that it cannot be revoked before the caller's transaction ends. */
+export async function holdToken(trx: TransactionQueries, id: string): Promise<Token | undefined> {
+  const row = await tables(trx)
+    .selectFrom('identity_token')
+    .selectAll()
+    .where('id', '=', id)
+    .forShare()
+    .executeTakeFirst();
+  return row === undefined ? undefined : tokenFrom(row);
+}
+
 /**
- * Marks the bearer revoked and moves the epoch in one transaction, with `alongside` (the outbox row) in the same one.
- * Resolves to the token as it now is, or undefined where there is none. A second revocation changes nothing.
+ * Marks the bearer and everything delegated from it revoked, and moves the epoch, in one transaction, with `alongside` (the outbox row of
+ * each) in the same one. Resolves to the token as it now is, or undefined where there is none. A second revocation changes nothing.
  */
 export async function revokeTokenRow(
   db: Queries,
@@ -149,21 +201,27 @@ export async function revokeTokenRow(
   alongside: (trx: TransactionQueries, token: Token) => Promise<void>,
 ): Promise<Token | undefined> {
   return transaction(db, async (trx) => {
-    const changed = await tables(trx)
-      .updateTable('identity_token')
-      .set({ revoked_at: revocation.at, revoked_by: revocation.by })
-      .where('id', '=', revocation.id)
-      .where('revoked_at', 'is', null)
-      .returningAll()
-      .executeTakeFirst();
-    if (changed === undefined) return tokenById(trx, revocation.id);
-    await tables(trx)
-      .updateTable('identity_epoch')
-      .set((e) => ({ value: e('value', '+', 1) }))
-      .execute();
-    const token = tokenFrom(changed);
-    await alongside(trx, token);
-    return token;
+    let any = false;
+    for (;;) {
+      // A child delegated meanwhile is seen by the next pass: whoever delegates holds the parent's row, and then finds it revoked.
+      const ids = (await tokenSubtree(trx, revocation.id)).filter((t) => t.revokedAt === null).map((t) => t.id);
+      if (ids.length === 0) break;
+      const changed = await tables(trx)
+        .updateTable('identity_token')
+        .set({ revoked_at: revocation.at, revoked_by: revocation.by })
+        .where('id', 'in', ids)
+        .where('revoked_at', 'is', null)
+        .returningAll()
+        .execute();
+      for (const row of changed) await alongside(trx, tokenFrom(row));
+      any = true;
+    }
+    if (any)
+      await tables(trx)
+        .updateTable('identity_epoch')
+        .set((e) => ({ value: e('value', '+', 1) }))
+        .execute();
+    return tokenById(trx, revocation.id);
   });
 }
 

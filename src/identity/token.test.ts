@@ -8,6 +8,8 @@ const token = (change: Partial<Token>): Token => ({
   kind: 'token',
   subject: 'ada',
   description: '',
+  parent: null,
+  depth: 0,
   project: 'demo',
   enclave: 'open',
   environments: ['ace'],

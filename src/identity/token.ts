@@ -11,6 +11,10 @@ export interface Token {
   readonly kind: BearerKind;
   readonly subject: string;
   readonly description: string;
+  /** The token this one was delegated from; null for one that a person minted. */
+  readonly parent: string | null;
+  /** 0 for a minted token, one more for each delegation. */
+  readonly depth: number;
   readonly project: string | null;
   readonly enclave: 'open' | 'moderate' | null;
   readonly environments: readonly string[];

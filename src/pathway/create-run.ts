@@ -2,7 +2,7 @@
 import { transaction } from '../database/index.ts';
 import { newId } from '../id.ts';
 import type { Caller } from '../identity/index.ts';
-import { authorize, policyResource, type Target } from '../policy/index.ts';
+import { type Policy, policyResource, type Target } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import type { PathwayDeps } from './deps.ts';
 import { firstEffects, type Run } from './run.ts';
@@ -20,7 +20,7 @@ export interface CreateRunInput {
 export async function createRun(deps: PathwayDeps, caller: Caller, input: CreateRunInput): Promise<Run> {
   const { project, environment } = input.target;
   const workflow = readWorkflow(input.workflow, input.parameters);
-  mayDoWhatItDoes(caller, input.target, workflow);
+  mayDoWhatItDoes(deps.policy, caller, { target: input.target, workflow });
   const run: Run = {
     id: newId('run'),
     project: project.name,
@@ -42,12 +42,17 @@ export async function createRun(deps: PathwayDeps, caller: Caller, input: Create
 }
 
 /** A run acts with its creator's rights: what the creator may not do one by one, a workflow cannot do either. */
-function mayDoWhatItDoes(caller: Caller, target: Target, workflow: Workflow): void {
+function mayDoWhatItDoes(
+  policy: Policy,
+  caller: Caller,
+  wish: { readonly target: Target; readonly workflow: Workflow },
+): void {
+  const { target, workflow } = wish;
   const resource = policyResource(target);
-  authorize({ caller, action: 'job:submit', resource });
+  policy.authorize({ caller, action: 'job:submit', resource });
   if (Object.keys(workflow.streams).length === 0) return;
-  authorize({ caller, action: 'stream:create', resource });
-  authorize({ caller, action: 'stream:connect', resource });
+  policy.authorize({ caller, action: 'stream:create', resource });
+  policy.authorize({ caller, action: 'stream:connect', resource });
   for (const [name, stream] of Object.entries(workflow.streams)) {
     if (!target.environment.streamTemplates.includes(stream.template)) {
       const detail = `stream ${name}: ${target.environment.name} allows the templates ${target.environment.streamTemplates.join(', ')}`;

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { ComputeDeps } from '../compute/index.ts';
 import type { Queries } from '../database/index.ts';
 import type { Facility } from '../facility/index.ts';
+import type { Policy } from '../policy/index.ts';
 import type { StreamingDeps } from '../streaming/index.ts';
 
 export interface PathwayDeps {
@@ -11,6 +12,7 @@ export interface PathwayDeps {
   readonly clock: Clock;
   readonly facility: Facility;
   readonly audit: AuditLog;
+  readonly policy: Policy;
   readonly compute: ComputeDeps;
   readonly streaming: StreamingDeps;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };

@@ -1,10 +1,16 @@
+/** The example facility's policies as a table of decisions, and what holds for all of them. */
 import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ALL_SCOPES, ANONYMOUS, type Caller, ROLES, type SessionCaller, type TokenCaller } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
-import { authorize, decide } from './decide.ts';
-import { type Action, type PolicyResource, ROLE_ACTIONS, RULES } from './rule.ts';
+import { ACTIONS, type Action, loadPolicySet, openPolicy, type PolicyResource } from './index.ts';
+
+const set = loadPolicySet(resolve(import.meta.dirname, '../../facility'));
+const { decide, authorize } = openPolicy(set, {
+  error: () => assert.fail('no evaluation of the example facility errs'),
+});
 
 const token: TokenCaller = {
   kind: 'token',
@@ -51,26 +57,33 @@ const TABLE: readonly (readonly [string, Caller, Action, PolicyResource, readonl
     { project: 'beamtime', environment: 'seeker', enclave: 'moderate' },
     ['token-holds-scope', 'token-covers-project', 'token-covers-enclave', 'token-covers-environment'],
   ],
-  ['a token never mints', token, 'token:mint', here, ['role-allows-action']],
+  ['a token never mints', token, 'token:mint', here, ['mint-needs-administrator']],
   ['a token looks at itself', token, 'self:read', {}, []],
   ['a token revokes itself', token, 'self:revoke', {}, []],
-  ['a token is no node', token, 'node:sync', {}, ['node-acts-for-itself-only']],
+  ['a token is no node', token, 'node:sync', {}, ['only-nodes-sync']],
+  ['a token revokes no other', token, 'token:revoke', {}, ['revoke-needs-security']],
+  ['a token sees no nodes', token, 'node:read', {}, ['facility-view-needs-staff']],
   ['an administrator mints', session(['administrator']), 'token:mint', {}, []],
   ['an administrator submits anywhere', session(['administrator']), 'job:submit', here, []],
-  ['an operator mints nothing', session(['operator']), 'token:mint', {}, ['role-allows-action']],
+  ['an operator mints nothing', session(['operator']), 'token:mint', {}, ['mint-needs-administrator']],
   ['an operator reads every project', session(['operator']), 'job:read', here, []],
   ['an operator submits nothing', session(['operator']), 'job:submit', here, ['session-sees-project']],
   ['security revokes tokens', session(['security']), 'token:revoke', {}, []],
   ['a member works in the own project', session(['member'], ['demo']), 'job:submit', here, []],
   ['a member sees no other project', session(['member'], ['beamtime']), 'job:read', here, ['session-sees-project']],
   ['a member lists nothing at large', session(['member'], ['demo']), 'job:read', {}, ['session-sees-project']],
-  ['a session is no node', session(['administrator']), 'node:sync', {}, ['node-acts-for-itself-only']],
+  ['a session is no node', session(['administrator']), 'node:sync', {}, ['only-nodes-sync']],
   ['a node syncs', node, 'node:sync', {}, []],
   ['a node does nothing else', node, 'job:read', here, ['node-acts-for-itself-only']],
-  ['a node has no role', node, 'token:mint', {}, ['node-acts-for-itself-only', 'role-allows-action']],
+  ['a node has no role', node, 'token:mint', {}, ['node-acts-for-itself-only', 'mint-needs-administrator']],
   ['nobody does nothing', ANONYMOUS, 'job:read', here, ['caller-is-known']],
-  ['a part of Beamway acts for itself', system, 'job:submit', here, []],
-  ['a part of Beamway has no role', system, 'token:mint', {}, ['role-allows-action']],
+  [
+    'the moderate enclave admits nobody by address',
+    { ...token, enclave: 'moderate', environments: ['seeker'], scopes: ['stream:create'] },
+    'stream:create',
+    { project: 'demo', environment: 'seeker', enclave: 'moderate', admission: 'address' },
+    ['moderate-admits-by-credential-only'],
+  ],
 ];
 
 for (const [name, caller, action, resource, expected] of TABLE) {
@@ -79,21 +92,20 @@ for (const [name, caller, action, resource, expected] of TABLE) {
   });
 }
 
+test('policy is never asked about a part of Beamway', () => {
+  assert.throws(() => decide({ caller: system, action: 'job:submit', resource: here }), /a part of Beamway/);
+});
+
 test('every rule has a denial in the table that names it', () => {
   const named = new Set(TABLE.flatMap(([, , , , rules]) => rules));
   assert.deepEqual(
-    RULES.map((r) => r.name).filter((name) => !named.has(name)),
+    [...set.base, ...[...set.overlays.values()].flat()]
+      .filter((p) => p.effect === 'forbid' && !named.has(p.id))
+      .map((p) => p.id),
     [],
   );
 });
 
-const ACTIONS: readonly Action[] = [
-  ...ALL_SCOPES,
-  ...(Object.keys(ROLE_ACTIONS) as (keyof typeof ROLE_ACTIONS)[]),
-  'node:sync',
-  'self:read',
-  'self:revoke',
-];
 const ENCLAVE = { ace: 'open', odo: 'open', seeker: 'moderate', frontier: 'moderate' } as const;
 const environments = fc.constantFrom(...(Object.keys(ENCLAVE) as (keyof typeof ENCLAVE)[]));
 const projects = fc.constantFrom('demo', 'beamtime');

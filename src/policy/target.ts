@@ -5,7 +5,7 @@
 import type { Environment, Facility, Project } from '../facility/index.ts';
 import type { Caller } from '../identity/index.ts';
 import { type FieldError, Problem } from '../problems.ts';
-import type { PolicyResource } from './rule.ts';
+import type { PolicyResource } from './question.ts';
 
 export interface Target {
   readonly project: Project;

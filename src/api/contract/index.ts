@@ -4,6 +4,7 @@ import * as facility from './facility.ts';
 import * as jobs from './jobs.ts';
 import * as nodeLink from './node-link.ts';
 import type { Operation } from './operation.ts';
+import * as policy from './policy.ts';
 import * as runs from './runs.ts';
 import * as streams from './streams.ts';
 import * as tokens from './tokens.ts';
@@ -16,6 +17,9 @@ export const OPERATIONS = {
   'token.list': tokens.listTokens,
   'token.show': tokens.showToken,
   'token.revoke': tokens.revokeToken,
+  'token.tree': tokens.showTree,
+  'self.delegate': tokens.delegateToken,
+  'self.tree': tokens.showOwnTree,
   'self.show': tokens.showSelf,
   'self.revoke': tokens.revokeSelf,
   'job.submit': jobs.submitJob,
@@ -34,6 +38,7 @@ export const OPERATIONS = {
   'run.list': runs.listRuns,
   'run.show': runs.showRun,
   'run.cancel': runs.cancelRun,
+  'policy.explain': policy.explainPolicy,
   'audit.list': audit.listAudit,
   'audit.verify': audit.verifyAudit,
   'node.sync': nodeLink.syncNode,

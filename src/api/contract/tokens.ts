@@ -11,6 +11,8 @@ export const tokenSchema = z.strictObject({
   state: z.enum(['active', 'not-yet-valid', 'expired', 'revoked']),
   subject: z.string(),
   description: z.string(),
+  parent: z.string().nullable().describe('The token it was delegated from'),
+  depth: z.int(),
   project: z.string().nullable(),
   enclave: z.enum(['open', 'moderate']).nullable(),
   environments: z.array(z.string()),
@@ -99,4 +101,50 @@ export const revokeSelf = operation({
   response: tokenSchema,
   action: 'self:revoke',
   audit: 'mutation',
+});
+
+export const delegateToken = operation({
+  id: 'self.delegate',
+  method: 'POST',
+  path: '/beamway/v1/self/children',
+  summary: 'Mint a child of the token of this request, never wider than it; its value is shown once',
+  tag: 'tokens',
+  body: z.strictObject({
+    scopes: z.array(z.string()).min(1).max(32),
+    environments: z.array(nameField).min(1).max(16).optional().describe("Default: the parent's"),
+    lifetimeSeconds: z.int().min(1).max(LONGEST_LIFETIME_SECONDS),
+    description: z.string().max(200).optional(),
+  }),
+  success: 201,
+  response: tokenSchema.extend({ value: z.string().describe('The bearer itself. Shown once.') }),
+  action: 'token:delegate',
+  audit: 'mutation',
+  auditFields: ['scopes', 'environments', 'lifetimeSeconds', 'description'],
+  idempotent: true,
+  shownOnce: true,
+});
+
+const treeSchema = z.strictObject({
+  tokens: z.array(tokenSchema).describe('The token and all below it, parents before children'),
+});
+
+export const showTree = operation({
+  id: 'token.tree',
+  method: 'GET',
+  path: '/beamway/v1/tokens/{id}/tree',
+  summary: 'A token and everything delegated from it',
+  tag: 'tokens',
+  params: idParameter,
+  response: treeSchema,
+  action: 'token:read',
+});
+
+export const showOwnTree = operation({
+  id: 'self.tree',
+  method: 'GET',
+  path: '/beamway/v1/self/tree',
+  summary: 'The token of this request and everything delegated from it',
+  tag: 'tokens',
+  response: treeSchema,
+  action: 'self:read',
 });

@@ -26,7 +26,7 @@ export function jobRoutes(deps: ComputeDeps): JobRoutes {
     'job.submit': {
       locate({ caller, body }) {
         const target = resolveTarget(deps.facility, caller, body);
-        return { resource: policyResource(target), label: '', row: target };
+        return { resource: { ...policyResource(target), tier: body.tier }, label: '', row: target };
       },
       async handle({ caller, body, located, idempotencyKey }) {
         const { project: _, environment: __, ...spec } = body;

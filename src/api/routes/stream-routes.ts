@@ -56,7 +56,9 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
     'stream.create': {
       locate({ caller, body }) {
         const target = resolveTarget(deps.facility, caller, body);
-        return { resource: policyResource(target), label: '', row: target };
+        const admission = deps.templates.get(body.template)?.admission;
+        const resource = { ...policyResource(target), ...(admission === undefined ? {} : { admission }) };
+        return { resource, label: '', row: target };
       },
       async handle({ caller, body, located, idempotencyKey }) {
         const { name, template, parameters } = body;

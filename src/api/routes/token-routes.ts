@@ -1,5 +1,6 @@
 /** Bearers over HTTP. */
 import {
+  delegateToken,
   type IssueDeps,
   issueToken,
   type RevokeDeps,
@@ -7,14 +8,24 @@ import {
   type Token,
   tokenById,
   tokenState,
+  tokenSubtree,
   tokensPage,
 } from '../../identity/index.ts';
 import { Problem } from '../../problems.ts';
+import { listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
 type TokenRoutes = Pick<
   Routes,
-  'token.mint' | 'token.list' | 'token.show' | 'token.revoke' | 'self.show' | 'self.revoke'
+  | 'token.mint'
+  | 'token.tree'
+  | 'self.delegate'
+  | 'self.tree'
+  | 'token.list'
+  | 'token.show'
+  | 'token.revoke'
+  | 'self.show'
+  | 'self.revoke'
 >;
 
 export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
@@ -24,6 +35,8 @@ export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
     state: tokenState(token, deps.clock.now()),
     subject: token.subject,
     description: token.description,
+    parent: token.parent,
+    depth: token.depth,
     project: token.project,
     enclave: token.enclave,
     environments: [...token.environments],
@@ -63,6 +76,20 @@ export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
     'token.revoke': {
       locate: ({ params }) => ({ resource: {}, label: `token/${params.id}` }),
       handle: async ({ caller, params }) => view(await revokeToken(deps, caller, params.id)),
+    },
+    'token.tree': {
+      async handle({ params }) {
+        await byId(params.id);
+        return { tokens: (await tokenSubtree(deps.db, params.id)).map(view) };
+      },
+    },
+    'self.tree': { handle: async ({ caller }) => ({ tokens: (await tokenSubtree(deps.db, caller.id)).map(view) }) },
+    'self.delegate': {
+      locate: ({ caller }) => ({ resource: listedProject(caller, undefined), label: '' }),
+      async handle({ caller, body }) {
+        const { token, value } = await delegateToken(deps, caller, body);
+        return { ...view(token), value };
+      },
     },
     'self.show': {
       handle: async ({ caller }) => view(await byId(caller.id)),

@@ -4,13 +4,22 @@ import { auditCommands } from './audit-commands.ts';
 import { clientFrom, type Environment } from './context.ts';
 import { facilityCommands } from './facility-commands.ts';
 import { jobCommands } from './job-commands.ts';
+import { policyCommands } from './policy-commands.ts';
 import { runCommands } from './run-commands.ts';
 import { streamCommands } from './stream-commands.ts';
 import { tokenCommands } from './token-commands.ts';
 
 export function addOnlineCommands(program: Command, env: Environment): void {
   const client = () => clientFrom(env);
-  for (const add of [tokenCommands, jobCommands, streamCommands, runCommands, auditCommands, facilityCommands])
+  for (const add of [
+    tokenCommands,
+    jobCommands,
+    streamCommands,
+    runCommands,
+    auditCommands,
+    facilityCommands,
+    policyCommands,
+  ])
     add(program, client);
 }
 

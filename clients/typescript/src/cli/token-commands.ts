@@ -1,9 +1,17 @@
 /** `beamway token …`: mint, list, show, revoke project access tokens. */
 import type { Command } from 'commander';
-import type { Client } from '../client.ts';
+import type { Client, Result } from '../client.ts';
 import { CommandError } from './context.ts';
 import { duration, list } from './parse-arguments.ts';
 import { details, printJson, shortTime, table } from './print.ts';
+
+interface DelegateOptions {
+  readonly scope: string[];
+  readonly lifetime: number;
+  readonly environment?: string[];
+  readonly description?: string;
+  readonly json?: boolean;
+}
 
 interface MintOptions {
   readonly project: string;
@@ -50,6 +58,46 @@ export function tokenCommands(program: Command, client: () => Client): void {
       process.stderr.write(
         `${minted.id} for ${minted.project ?? ''} in ${minted.environments.join(', ')}, expires ${shortTime(minted.expiresAt)}. The value above is shown once.\n`,
       );
+    });
+
+  token
+    .command('delegate')
+    .description('mint a child of the token in use, never wider than it; its value is printed once')
+    .requiredOption('--scope <scope...>', 'of the parent’s', list)
+    .requiredOption('--lifetime <duration>', 'not longer than the parent’s rest', duration)
+    .option('--environment <name...>', 'default: the parent’s')
+    .option('--description <text>', 'what it is for')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      '\nExample:\n  beamway token delegate --scope stream:connect stream:read --lifetime 2h --description detector\n',
+    )
+    .action(async (options: DelegateOptions) => {
+      const minted = await client().call('self.delegate', {
+        body: {
+          scopes: options.scope,
+          lifetimeSeconds: options.lifetime,
+          ...(options.environment === undefined ? {} : { environments: options.environment }),
+          ...(options.description === undefined ? {} : { description: options.description }),
+        },
+      });
+      if (options.json === true) return printJson(minted);
+      process.stdout.write(`${minted.value}\n`);
+      process.stderr.write(
+        `${minted.id}, a child of ${minted.parent ?? ''}, expires ${shortTime(minted.expiresAt)}. The value above is shown once.\n`,
+      );
+    });
+
+  token
+    .command('tree')
+    .argument('[id]', 'default: the token in use')
+    .description('a token and everything delegated from it')
+    .option('--json', 'print one JSON document')
+    .action(async (id: string | undefined, options: { json?: boolean }) => {
+      const tree =
+        id === undefined ? await client().call('self.tree') : await client().call('token.tree', { params: { id } });
+      if (options.json === true) return printJson(tree);
+      process.stdout.write(treeText(tree.tokens));
     });
 
   token
@@ -118,4 +166,21 @@ export function tokenCommands(program: Command, client: () => Client): void {
       if (options.json === true) return printJson(revoked);
       process.stdout.write(`${revoked.id} is revoked\n`);
     });
+}
+
+type TokenView = Result<'self.tree'>['tokens'][number];
+
+/** Each token below its parent, indented. */
+function treeText(tokens: readonly TokenView[]): string {
+  const root = tokens[0];
+  if (root === undefined) return '';
+  const line = (t: TokenView): string =>
+    `${'  '.repeat(t.depth - root.depth)}${t.id} ${t.state}, expires ${shortTime(t.expiresAt)}: ${t.scopes.join(' ')}${t.description === '' ? '' : ` (${t.description})`}\n`;
+  const below = (t: TokenView): string =>
+    line(t) +
+    tokens
+      .filter((c) => c.parent === t.id)
+      .map(below)
+      .join('');
+  return below(root);
 }

@@ -1,0 +1,21 @@
+/** Everything that policy decides on, in four groups; facility/policies/schema.cedarschema declares the same list (a test holds them together). */
+import { ALL_SCOPES, type Scope } from '../identity/index.ts';
+
+const STAFF = ['token:mint', 'token:read', 'token:revoke', 'audit:verify', 'node:read', 'policy:explain'] as const;
+const OWN = ['self:read', 'self:revoke'] as const;
+const NODE = ['node:sync'] as const;
+
+export type Action = Scope | (typeof STAFF)[number] | (typeof OWN)[number] | (typeof NODE)[number];
+
+export const ACTIONS: readonly Action[] = [...ALL_SCOPES, ...STAFF, ...OWN, ...NODE];
+
+const KNOWN: ReadonlySet<string> = new Set(ACTIONS);
+
+export function isAction(text: string): text is Action {
+  return KNOWN.has(text);
+}
+
+/** Changes nothing: a role that reads everything may do it. */
+export function isReading(action: Action): boolean {
+  return action.endsWith(':read') || action === 'audit:verify' || action === 'policy:explain';
+}
