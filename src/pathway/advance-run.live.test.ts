@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ComputeDeps, followJobs, jobsPage, type Scheduler } from '../compute/index.ts';
+import { EXAMPLE_FACILITY } from '../config.ts';
 import type { Caller } from '../identity/index.ts';
+import { loadPolicySet, openPolicy } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import { checkAttachments, claimStreams, type StreamingDeps, streamsPage } from '../streaming/index.ts';
 import { type StreamingTest, streamingTest } from '../streaming/testing.ts';
@@ -26,6 +28,7 @@ steps:
 `;
 const DECLARED = { streams: 2, steps: 2 };
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const policy = openPolicy(loadPolicySet(EXAMPLE_FACILITY), silent);
 
 /** What SIGKILL looks like from inside: nothing after it happens. */
 class Crash extends Error {}
@@ -80,7 +83,7 @@ function depsThatTick(s: StreamingTest, scheduler: Scheduler, tick: () => void):
       around(() => claimStreams(streaming, { ...job, issuedTo: job.submittedBy, streams: job.spec.streams })),
     log: silent,
   };
-  return { db: s.db, clock, facility: s.deps.facility, audit, compute, streaming, log: silent };
+  return { db: s.db, clock, facility: s.deps.facility, audit, policy, compute, streaming, log: silent };
 }
 
 /** One turn of everything around the run: the node opens and closes streams, the scheduler runs jobs. */
