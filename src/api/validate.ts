@@ -44,8 +44,13 @@ function isTooDeep(value: unknown): boolean {
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, prefix: string): FieldError[] {
-  const pointer = prefix + issue.path.map((p) => String(p).replaceAll('~', '~0').replaceAll('/', '~1')).join('/');
+  const pointer = prefix + issue.path.map(escaped).join('/');
   if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
   const base = pointer.endsWith('/') ? pointer : `${pointer}/`;
-  return issue.keys.map((key) => ({ pointer: base + key, detail: 'unknown field' }));
+  return issue.keys.map((key) => ({ pointer: base + escaped(key), detail: 'unknown field' }));
+}
+
+/** RFC 6901 section 3. */
+function escaped(key: PropertyKey): string {
+  return String(key).replaceAll('~', '~0').replaceAll('/', '~1');
 }

@@ -4,9 +4,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { Pull, Push } from 'zeromq';
-import type { Client } from '../../clients/typescript/src/index.ts';
 import {
   type Credential,
   connectedCredentials,
@@ -20,18 +19,12 @@ import {
   pushTo,
   readyStream,
 } from './libzmq.ts';
-import { type Beamway, holdingsOf, startBeamway, until } from './start-beamway.ts';
+import { holdingsOf, startBeamway, until } from './start-beamway.ts';
 
-let beamway: Beamway;
-let client: Client;
+const beamway = await startBeamway({ after });
+const { client } = await beamway.mint();
 /** Lives the shortest life a template allows: it must be gone by itself at the end of this file. */
-let shortLived = '';
-
-before(async () => {
-  beamway = await startBeamway({ after });
-  ({ client } = await beamway.mint());
-  shortLived = (await readyStream(client, 'lcls-results', { lifetimeSeconds: 10 })).id;
-});
+const shortLived = (await readyStream(client, 'lcls-results', { lifetimeSeconds: 10 })).id;
 
 const FRAMES = 200;
 
