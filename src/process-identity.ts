@@ -18,20 +18,26 @@ export function thisBoot(): string {
   return bootId;
 }
 
+/** Fields of /proc/PID/stat after the name, which is in parentheses and may itself hold any character, parentheses and blanks too. */
+export function parseProcessStat(text: string): { readonly state: string; readonly startTicks: number } | undefined {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const state = fields[0];
+  const startTicks = Number(fields[19]);
+  if (state === undefined || fields[19] === undefined || !Number.isSafeInteger(startTicks)) return undefined;
+  return { state, startTicks };
+}
+
 /** Undefined when there is no such process, or only its zombie is left: nobody may have reaped it yet. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
-  let stat: string;
+  let text: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
   } catch {
     return undefined;
   }
-  // The name in field 2 is in parentheses and may hold anything, parentheses and blanks too.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[0];
-  const startTicks = Number(fields[19]);
-  if (state === undefined || state === 'Z' || state === 'X' || !Number.isSafeInteger(startTicks)) return undefined;
-  return { pid, startTicks, bootId: thisBoot() };
+  const stat = parseProcessStat(text);
+  if (stat === undefined || stat.state === 'Z' || stat.state === 'X') return undefined;
+  return { pid, startTicks: stat.startTicks, bootId: thisBoot() };
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {

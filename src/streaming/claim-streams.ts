@@ -8,7 +8,8 @@ import { newId, randomText } from '../id.ts';
 import { tokenById } from '../identity/index.ts';
 import { type FieldError, Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { moveVersion, nodeRow, replaceClaims, streamById } from './store.ts';
+import { replaceClaims } from './secret-store.ts';
+import { moveVersion, nodeRow, streamById } from './store.ts';
 import type { Claim, Stream, StreamRole } from './stream.ts';
 
 export interface StreamAttachment {

@@ -8,7 +8,8 @@ import { newId, randomText } from '../id.ts';
 import { type Caller, tokenById } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { insertCredential, moveVersion, nodeRow, streamById } from './store.ts';
+import { insertCredential } from './secret-store.ts';
+import { moveVersion, nodeRow, streamById } from './store.ts';
 import type { Credential, Stream, StreamRole } from './stream.ts';
 
 const APPLIED_WITHIN_MS = 2000;

@@ -4,7 +4,8 @@
  */
 import { transaction } from '../database/index.ts';
 import type { StreamingDeps } from './deps.ts';
-import { moveVersion, revokeIssuedTo } from './store.ts';
+import { revokeIssuedTo } from './secret-store.ts';
+import { moveVersion } from './store.ts';
 
 export async function revokeIssued(deps: StreamingDeps, bearer: string): Promise<void> {
   const nodes = await transaction(deps.db, async (trx) => {

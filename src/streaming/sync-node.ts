@@ -7,7 +7,8 @@ import { newId } from '../id.ts';
 import type { Caller } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { liveStreams, markReleased, nodeRow, nodeSeen, saveObservation, secretsOf } from './store.ts';
+import { secretsOf } from './secret-store.ts';
+import { liveStreams, markReleased, nodeRow, nodeSeen, saveObservation } from './store.ts';
 import type { LeaseTerms, Observed, Stream, StreamRole } from './stream.ts';
 
 export interface NodeReport {

@@ -1,0 +1,112 @@
+/**
+ * Test fixture: the real HTTP server and the real pipeline, with fakes behind them: routes that do what a test says, a verifier that believes
+ * the bearers it is told of, an audit log in memory that can be broken. No database.
+ */
+import { pino } from 'pino';
+import type { AuditEntry } from '../audit/index.ts';
+import { systemClock } from '../clock.ts';
+import type { Queries } from '../database/index.ts';
+import type { Caller, TokenCaller } from '../identity/index.ts';
+import { Problem } from '../problems.ts';
+import { OPERATIONS, type OperationId } from './contract/index.ts';
+import { openDenialTally } from './denial-tally.ts';
+import { type HttpServer, type HttpTimeouts, httpServer } from './http-server.ts';
+import { type LimitRates, requestLimits } from './limits.ts';
+import type { Route, Routes } from './route.ts';
+
+export const FAKE_BEARER = 'a-bearer-the-fake-verifier-believes';
+export const FAKE_CALLER: TokenCaller = {
+  kind: 'token',
+  id: 'tok_fake',
+  subject: 'ada',
+  project: 'demo',
+  enclave: 'open',
+  environments: ['ace'],
+  scopes: ['job:read', 'job:submit', 'stream:read'],
+};
+
+export interface FrontDoor {
+  readonly server: HttpServer;
+  readonly port: number;
+  readonly url: string;
+  /** What was appended so far. */
+  readonly records: AuditEntry[];
+  /** How often the verifier was asked. */
+  readonly verified: () => number;
+  breakAudit(): void;
+}
+
+export interface FrontDoorOptions {
+  readonly routes?: Partial<Record<OperationId, Route>>;
+  readonly timeouts?: HttpTimeouts;
+  readonly limits?: LimitRates;
+}
+
+/** Throws at the first touch: what is tested here must not need one. */
+const noDatabase = new Proxy(
+  {},
+  {
+    get() {
+      throw new Error('this front door has no database');
+    },
+  },
+) as unknown as Queries;
+
+const PLENTY: LimitRates = { addressPerSecond: 100_000, readsPerSecond: 100_000, mutationsPerSecond: 100_000 };
+
+export async function openFrontDoor(
+  t: { after(action: () => Promise<void>): unknown },
+  options: FrontDoorOptions = {},
+): Promise<FrontDoor> {
+  const records: AuditEntry[] = [];
+  let verified = 0;
+  let broken = false;
+  const audit = {
+    async append(entry: AuditEntry): Promise<void> {
+      if (broken) throw new Error('the audit log is broken');
+      records.push(entry);
+    },
+    async flush(): Promise<void> {},
+  };
+  const denials = openDenialTally(audit, systemClock);
+  const verifier = {
+    async verify(text: string): Promise<Caller> {
+      verified += 1;
+      if (text === FAKE_BEARER) return FAKE_CALLER;
+      throw new Problem('token-unknown', 'The fake verifier does not know this bearer.');
+    },
+    async refresh(): Promise<void> {},
+    stop(): void {},
+  };
+  const unused: Route = { handle: () => ({}) };
+  const routes = Object.fromEntries(
+    Object.keys(OPERATIONS).map((id) => [id, options.routes?.[id as OperationId] ?? unused]),
+  ) as unknown as Routes;
+  const log = pino({ level: 'silent' });
+  const limits = requestLimits(options.limits ?? PLENTY);
+  const deps = { db: noDatabase, clock: systemClock, verifier, audit, limits, denials, log };
+  const server = httpServer({ ...deps, ...(options.timeouts && { timeouts: options.timeouts }) }, routes, log);
+  const url = await server.listen({ host: '127.0.0.1', port: 0 });
+  let closed: Promise<void> | undefined;
+  const once: HttpServer = {
+    ...server,
+    close() {
+      closed ??= server.close();
+      return closed;
+    },
+  };
+  t.after(async () => {
+    denials.stop();
+    await once.close();
+  });
+  return {
+    server: once,
+    port: Number(new URL(url).port),
+    url,
+    records,
+    verified: () => verified,
+    breakAudit() {
+      broken = true;
+    },
+  };
+}
