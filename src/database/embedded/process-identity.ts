@@ -17,9 +17,14 @@ export {
 /** Clock ticks per second in /proc; fixed at 100 for user space on every Linux port that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
+/** Start of a living process in ticks since boot; undefined when there is none, or only a zombie. */
+export function startTicksOf(pid: number): number | undefined {
+  return identityOf(pid)?.startTicks;
+}
+
 /** Start of a living process in seconds since the Unix epoch, exact to about a second. */
 export function startSecondsOf(pid: number): number | undefined {
-  const ticks = identityOf(pid)?.startTicks;
+  const ticks = startTicksOf(pid);
   const boot = /^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1];
   return ticks === undefined || boot === undefined ? undefined : Number(boot) + ticks / TICKS_PER_SECOND;
 }
