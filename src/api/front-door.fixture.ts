@@ -7,12 +7,15 @@ import type { AuditEntry } from '../audit/index.ts';
 import { systemClock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
 import type { Caller, TokenCaller } from '../identity/index.ts';
+import { loadPolicySet, openPolicy } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import { OPERATIONS, type OperationId } from './contract/index.ts';
 import { openDenialTally } from './denial-tally.ts';
 import { type HttpServer, type HttpTimeouts, httpServer } from './http-server.ts';
 import { type LimitRates, requestLimits } from './limits.ts';
 import type { Route, Routes } from './route.ts';
+
+const EXAMPLE = new URL('../../facility', import.meta.url).pathname;
 
 export const FAKE_BEARER = 'a-bearer-the-fake-verifier-believes';
 export const FAKE_CALLER: TokenCaller = {
@@ -84,7 +87,8 @@ export async function openFrontDoor(
   ) as unknown as Routes;
   const log = pino({ level: 'silent' });
   const limits = requestLimits(options.limits ?? PLENTY);
-  const deps = { db: noDatabase, clock: systemClock, verifier, audit, limits, denials, log };
+  const policy = openPolicy(loadPolicySet(EXAMPLE), log);
+  const deps = { db: noDatabase, clock: systemClock, verifier, policy, audit, limits, denials, log };
   const server = httpServer({ ...deps, ...(options.timeouts && { timeouts: options.timeouts }) }, routes, log);
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
   let closed: Promise<void> | undefined;

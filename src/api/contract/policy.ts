@@ -1,6 +1,6 @@
 /** Operations on policy. */
 import { z } from 'zod';
-import { nameField } from './fields.ts';
+import { nameField, wordField } from './fields.ts';
 import { operation } from './operation.ts';
 
 export const explainPolicy = operation({
@@ -10,8 +10,8 @@ export const explainPolicy = operation({
   summary: 'Would this token be allowed to do this there, by which rules, and what would change it?',
   tag: 'policy',
   query: z.strictObject({
-    as: z.string().min(1).max(64).describe('Id of a token or session'),
-    action: z.string().min(1).max(64),
+    as: wordField.describe('Id of a token or session'),
+    action: wordField,
     project: nameField.optional().describe("Default: the token's"),
     environment: nameField.optional(),
     tier: nameField.optional(),

@@ -113,7 +113,7 @@ export const delegateToken = operation({
     scopes: z.array(z.string()).min(1).max(32),
     environments: z.array(nameField).min(1).max(16).optional().describe("Default: the parent's"),
     lifetimeSeconds: z.int().min(1).max(LONGEST_LIFETIME_SECONDS),
-    description: z.string().max(200).optional(),
+    description: textField(200).optional(),
   }),
   success: 201,
   response: tokenSchema.extend({ value: z.string().describe('The bearer itself. Shown once.') }),

@@ -1,0 +1,180 @@
+/**
+ * For tests: the real control plane (`startServer`) on a database and a folder of its own, with the local scheduler and no streaming node; a test
+ * may play one. Ends when the test does.
+ */
+import assert from 'node:assert/strict';
+import { chmodSync, cpSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import type { LimitRates } from '../../src/api/index.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { Database } from '../../src/database/index.ts';
+import { openDatabase, silentLog } from '../../src/database/index.ts';
+import { type TestDatabase, type TestScope, testDatabase } from '../../src/database/testing.ts';
+import {
+  ALL_SCOPES,
+  issueNodeBearer,
+  issueSession,
+  issueToken,
+  type Role,
+  systemCaller,
+} from '../../src/identity/index.ts';
+import { MIGRATIONS, type RunningServer, startServer } from '../../src/server.ts';
+
+export const FACILITY = new URL('../../facility', import.meta.url).pathname;
+const PLENTY: LimitRates = { addressPerSecond: 100_000, readsPerSecond: 100_000, mutationsPerSecond: 100_000 };
+
+export interface Bearer {
+  readonly id: string;
+  readonly value: string;
+}
+
+export interface TokenWish {
+  readonly project?: string;
+  readonly environments?: readonly string[];
+  readonly scopes?: readonly string[];
+  readonly lifetimeSeconds?: number;
+  /** Seconds from now; may be negative. */
+  readonly startsIn?: number;
+}
+
+export interface Ask {
+  readonly method?: string;
+  readonly bearer?: Bearer | string | undefined;
+  readonly body?: unknown;
+  readonly key?: string;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly requestId: string;
+  readonly text: string;
+  /** Problem code, or empty. */
+  readonly code: string;
+  /** The body as JSON; fields are read as they come. */
+  readonly body: Record<string, unknown>;
+}
+
+export interface ApiServer {
+  readonly url: string;
+  readonly state: string;
+  readonly server: RunningServer;
+  /** Of the application's role. */
+  readonly database: Database;
+  readonly embedded: TestDatabase['embedded'];
+  token(wish?: TokenWish): Promise<Bearer>;
+  session(...roles: Role[]): Promise<Bearer>;
+  node(name: string): Promise<Bearer>;
+  ask(path: string, ask?: Ask): Promise<Reply>;
+  /** Ends it early; safe to repeat. */
+  stop(): Promise<void>;
+}
+
+/** For what a whole file shares: ends when its last test has, newest first. To be called at the top of the file. */
+export function fileScope(): TestScope {
+  const actions: (() => Promise<void>)[] = [];
+  after(async () => {
+    for (const action of actions.reverse()) await action();
+  });
+  return { after: (action) => actions.push(action) };
+}
+
+export async function startApiServer(t: TestScope, limits: LimitRates = PLENTY): Promise<ApiServer> {
+  const { database, embedded } = await testDatabase(t, MIGRATIONS);
+  const state = mkdtempSync(join(tmpdir(), 'beamway-api-'));
+  chmodSync(state, 0o711);
+  cpSync(FACILITY, join(state, 'facility'), { recursive: true });
+  const server = await startServer({
+    stateDir: state,
+    facilityDir: join(state, 'facility'),
+    listen: { host: '127.0.0.1', port: 0 },
+    target: { embedded },
+    limits,
+    logLevel: 'silent',
+  });
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopped ??= server.stop({ endJobs: true });
+    return stopped;
+  };
+  t.after(async () => {
+    await stop();
+    // A runner of the local scheduler writes its compile cache after its last word.
+    await rm(state, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  });
+  const bearer = ({ token, value }: { readonly token: { readonly id: string }; readonly value: string }): Bearer => ({
+    id: token.id,
+    value,
+  });
+  return {
+    url: server.url,
+    state,
+    server,
+    database,
+    embedded,
+    async token(wish = {}) {
+      const { project = 'demo', environments = ['ace'], scopes = ALL_SCOPES, lifetimeSeconds = 3600 } = wish;
+      const notBefore = new Date(Date.now() + (wish.startsIn ?? 0) * 1000).toISOString();
+      const input = {
+        project,
+        environments,
+        scopes,
+        lifetimeSeconds,
+        ...(wish.startsIn !== undefined && { notBefore }),
+      };
+      return bearer(await issueToken(server.issue, systemCaller('test'), input));
+    },
+    async session(...roles) {
+      return bearer(await issueSession(server.issue, { subject: 'eve', roles, lifetimeSeconds: 3600, by: 'test' }));
+    },
+    async node(name) {
+      return bearer(await issueNodeBearer(server.issue, { name, lifetimeSeconds: 3600, by: 'test' }));
+    },
+    ask: (path, ask) => askServer(server.url, path, ask),
+    stop,
+  };
+}
+
+export async function askServer(url: string, path: string, ask: Ask = {}): Promise<Reply> {
+  const headers: Record<string, string> = {};
+  const text = typeof ask.bearer === 'string' ? ask.bearer : ask.bearer?.value;
+  if (text !== undefined) headers['authorization'] = `Bearer ${text}`;
+  if (ask.body !== undefined) headers['content-type'] = 'application/json';
+  if (ask.key !== undefined) headers['idempotency-key'] = ask.key;
+  const init: RequestInit = { method: ask.method ?? 'GET', headers };
+  if (ask.body !== undefined) init.body = JSON.stringify(ask.body);
+  const answer = await fetch(`${url}${path}`, init);
+  const requestId = answer.headers.get('x-request-id') ?? '';
+  const body = (await answer.json()) as Record<string, unknown>;
+  const code = answer.status >= 400 ? String(body['code']) : '';
+  return { status: answer.status, headers: answer.headers, requestId, text: JSON.stringify(body), code, body };
+}
+
+/** The same database as the role that owns the tables: what the application itself may never do. */
+export async function asOwner(
+  of: Pick<ApiServer, 'embedded'>,
+  work: (database: Database) => Promise<void>,
+): Promise<void> {
+  const { ownerConnection } = of.embedded;
+  const target = { embedded: { connection: ownerConnection, ownerConnection } };
+  const owner = openDatabase(target, { clock: systemClock, log: silentLog, maxConnections: 1 });
+  try {
+    await work(owner);
+  } finally {
+    await owner.close();
+  }
+}
+
+/** Looks again and again until `probe` gives a value; fails after ten seconds. */
+export async function eventually<T>(what: string, probe: () => Promise<T | undefined>): Promise<T> {
+  const end = systemClock.monotonic() + 10_000;
+  for (;;) {
+    const found = await probe();
+    if (found !== undefined) return found;
+    assert.ok(systemClock.monotonic() < end, `${what} within 10 s`);
+    await new Promise<void>((resolve) => void systemClock.after(20, resolve));
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * One row for each operation: who may call it, what it is about, and a request that is right. The every-operation test reads its cases off these.
+ * An operation without a row is a type error here and a failure there.
+ */
+import assert from 'node:assert/strict';
+import type { OperationId } from '../../src/api/contract/index.ts';
+import type { ApiServer, Bearer } from './api-server.ts';
+
+/** Who may: everybody; any bearer; a token with the scope; staff's sessions; a streaming node. */
+export type Kind =
+  | 'open'
+  | 'own'
+  /** Scope, about one thing of a project and environment, or about what shall be made there. */
+  | 'thing'
+  /** Scope, lists things of a project: those of the token's own environments. */
+  | 'list'
+  /** Scope, about nothing of a project, or the caller's own. */
+  | 'scope-only'
+  | 'staff'
+  | 'node';
+
+export interface Parts {
+  readonly id?: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+export interface Row {
+  readonly kind: Kind;
+  readonly parts?: (world: World) => Parts;
+}
+
+/** What exists, all of project demo in environment ace. */
+export interface World {
+  readonly owner: Bearer;
+  readonly job: string;
+  readonly stream: string;
+  readonly spareStream: string;
+  readonly run: string;
+  readonly spareToken: string;
+  /** A turn of the streaming node's agent: it is there and all its streams are ready. */
+  playNode(): Promise<void>;
+}
+
+const HERE = { project: 'demo', environment: 'ace' };
+const SCRIPT = '#!/bin/sh\nexec sleep 60\n';
+const WORKFLOW = JSON.stringify({
+  apiVersion: 'beamway/v1',
+  kind: 'Workflow',
+  name: 'tiny',
+  steps: { only: { executable: '/bin/true' } },
+});
+const REPORT = { instance: 'i', knownVersion: -1, appliedVersion: 1_000_000, claimUrl: '', waitMs: 0, events: [] };
+const COUNTERS = Object.fromEntries(
+  'messagesIn messagesOut bytesIn bytesOut dropped redelivered buffered bufferedBytes producers consumers refused'
+    .split(' ')
+    .map((name) => [name, 0]),
+);
+const inDemo = { query: { project: 'demo' } };
+
+export const ROWS: Readonly<Record<OperationId, Row>> = {
+  'health.show': { kind: 'open' },
+  'facility.show': { kind: 'own' },
+  'cluster.list': { kind: 'scope-only' },
+  'token.mint': {
+    kind: 'staff',
+    parts: () => ({ body: { project: 'demo', environments: ['ace'], scopes: ['job:read'], lifetimeSeconds: 60 } }),
+  },
+  'token.list': { kind: 'staff' },
+  'token.show': { kind: 'staff', parts: (w) => ({ id: w.owner.id }) },
+  'token.revoke': { kind: 'staff', parts: (w) => ({ id: w.spareToken }) },
+  'token.tree': { kind: 'staff', parts: (w) => ({ id: w.owner.id }) },
+  'self.delegate': { kind: 'scope-only', parts: () => ({ body: { scopes: ['token:delegate'], lifetimeSeconds: 60 } }) },
+  'self.tree': { kind: 'own' },
+  'self.show': { kind: 'own' },
+  'self.revoke': { kind: 'own' },
+  'job.submit': { kind: 'thing', parts: () => ({ body: { ...HERE, script: SCRIPT } }) },
+  'job.list': { kind: 'list', parts: () => inDemo },
+  'job.show': { kind: 'thing', parts: (w) => ({ id: w.job }) },
+  'job.cancel': { kind: 'thing', parts: (w) => ({ id: w.job }) },
+  'job.output': { kind: 'thing', parts: (w) => ({ id: w.job }) },
+  'template.list': { kind: 'scope-only' },
+  'stream.create': {
+    kind: 'thing',
+    parts: () => ({ body: { ...HERE, name: 'another', template: 'lcls-results' } }),
+  },
+  'stream.list': { kind: 'list', parts: () => inDemo },
+  'stream.show': { kind: 'thing', parts: (w) => ({ id: w.stream }) },
+  'stream.extend': { kind: 'thing', parts: (w) => ({ id: w.stream, body: { lifetimeSeconds: 600 } }) },
+  'stream.delete': { kind: 'thing', parts: (w) => ({ id: w.spareStream }) },
+  'stream.credential': { kind: 'thing', parts: (w) => ({ id: w.stream, body: { role: 'producer' } }) },
+  'run.create': { kind: 'thing', parts: () => ({ body: { ...HERE, workflow: WORKFLOW } }) },
+  'run.list': { kind: 'list', parts: () => inDemo },
+  'run.show': { kind: 'thing', parts: (w) => ({ id: w.run }) },
+  'run.cancel': { kind: 'thing', parts: (w) => ({ id: w.run }) },
+  'policy.explain': { kind: 'staff', parts: (w) => ({ query: { as: w.owner.id, action: 'job:read' } }) },
+  'audit.list': { kind: 'list', parts: () => inDemo },
+  'audit.verify': { kind: 'staff' },
+  'node.sync': { kind: 'node', parts: () => ({ id: 'dsn01', body: { ...REPORT, streams: [] } }) },
+  'node.list': { kind: 'staff' },
+};
+
+export async function buildWorld(api: ApiServer): Promise<World> {
+  const owner = await api.token();
+  const agent = await api.node('dsn01');
+  const held: string[] = [];
+  const playNode = async (): Promise<void> => {
+    const streams = held.map((stream) => ({
+      stream,
+      state: 'ready',
+      reason: '',
+      endpoints: { producer: 'tcp://127.0.0.1:9', consumer: 'tcp://127.0.0.1:9' },
+      counters: COUNTERS,
+      connections: [],
+    }));
+    const sync = { method: 'POST', bearer: agent, body: { ...REPORT, streams } };
+    const reply = await api.ask('/beamway/v1/nodes/dsn01/sync', sync);
+    assert.equal(reply.status, 200, reply.text);
+  };
+  const make = async (path: string, body: object): Promise<string> => {
+    const reply = await api.ask(`/beamway/v1/${path}`, { method: 'POST', bearer: owner, body: { ...HERE, ...body } });
+    assert.ok(reply.status === 201 || reply.status === 202, reply.text);
+    return String(reply.body['id']);
+  };
+  await playNode();
+  const job = await make('jobs', { script: SCRIPT });
+  const run = await make('runs', { workflow: WORKFLOW });
+  for (const name of ['one', 'two']) held.push(await make('streams', { name, template: 'lcls-results' }));
+  await playNode();
+  const [stream = '', spareStream = ''] = held;
+  return { owner, job, run, stream, spareStream, spareToken: (await api.token()).id, playNode };
+}
