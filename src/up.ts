@@ -8,10 +8,13 @@ import { pino } from 'pino';
 import { systemClock } from './clock.ts';
 import type { Settings } from './config.ts';
 import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
+import { loadFacility } from './facility/index.ts';
 import { issueNodeBearer, issueSession } from './identity/index.ts';
+import { loadPolicySet } from './policy/index.ts';
 import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { type NodeProcess, startNodeProcess } from './start-node-process.ts';
+import { loadTemplates } from './streaming/index.ts';
 import { unprivilegedUser } from './unprivileged-user.ts';
 
 export interface ReadyLine {
@@ -42,6 +45,9 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   const log = pino({ level: settings.logLevel, base: { part: 'up' } }, pino.destination(2));
   // 0711: the database's own user must be able to pass; everything secret inside is a file of mode 0600.
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
+  // What is wrong with the facility is said before anything is started.
+  loadTemplates(loadFacility(settings.facilityDir));
+  loadPolicySet(settings.facilityDir);
   const record = join(settings.stateDir, 'up.json');
   const earlier = readJson(record) as UpRecord | undefined;
   if (earlier !== undefined && isAlive(earlier))
