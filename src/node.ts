@@ -35,19 +35,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const file = leaseFile(options.stateDir, (detail) =>
     log.error({ detail }, 'the lease file is damaged; starting without it'),
   );
-  const { ports: remembered, claimPort } = file.read();
+  const { claimPort } = file.read();
   const holder: { agent?: Agent; claimUrl: string } = { claimUrl: '' };
   const broker = relayBroker({
     clock: systemClock,
     external: options.external,
     compute: options.compute,
-    remembered: (stream) => {
-      const ports = remembered[stream];
-      if (ports === undefined) return undefined;
-      return ports.consumerPort === undefined
-        ? { port: ports.port }
-        : { port: ports.port, consumerPort: ports.consumerPort };
-    },
+    remembered: (stream) => holder.agent?.ports(stream),
     portRange: options.portRange,
     onEvent: (event) => holder.agent?.note(event),
   });

@@ -22,6 +22,8 @@ const ROOT = resolve(HERE, '../..');
 const LAUNCHER = join(ROOT, 'beamway');
 const FRAMES = 600;
 const FEWEST_REPLAYED = 200;
+/** Below this there is nothing to steer on, and an outage is over before it began. */
+const FEWEST = 100;
 /** Share of the frames after which the control plane is killed, and the share that must be sent before it comes back. */
 const KILL_AT = 0.3;
 const DOWN_FOR = 0.25;
@@ -36,6 +38,7 @@ if (chaos !== undefined && chaos !== 'control-plane') usage(`CHAOS=${chaos}: onl
 if (fault !== undefined && fault !== 'drop-one') usage(`FAULT=${fault}: only drop-one is known`);
 if (framesDir !== undefined && !(await stat(framesDir).catch(() => undefined))?.isDirectory())
   usage(`FRAMES=${framesDir}: no such folder`);
+if (!Number.isSafeInteger(frameCount) || frameCount < FEWEST) usage(`FRAME_COUNT: a whole number, at least ${FEWEST}`);
 if (setting('SCHEDULER') !== undefined && setting('SCHEDULER') !== 'local') usage('SCHEDULER: only local is there yet');
 
 function usage(text: string): never {
@@ -176,7 +179,7 @@ async function demonstrate(): Promise<number> {
   }
   const outages: ShadedInterval[] = [];
   const meanwhile = { sent: 0 };
-  const frames = framesDir === undefined ? FRAMES : FEWEST_REPLAYED;
+  const frames = framesDir === undefined ? frameCount : FEWEST_REPLAYED;
   const sent = { count: 0 };
   let chaosDone: Promise<void> | undefined;
   const hear = (event: BeamlineEvent): void => {

@@ -17,6 +17,9 @@ import type { Route, Routes } from './route.ts';
 
 const EXAMPLE = new URL('../../facility', import.meta.url).pathname;
 
+/** The example facility's own: parsed once for all doors of a file. */
+const policy = openPolicy(loadPolicySet(EXAMPLE), { error: () => undefined });
+
 export const FAKE_BEARER = 'a-bearer-the-fake-verifier-believes';
 export const FAKE_CALLER: TokenCaller = {
   kind: 'token',
@@ -87,7 +90,6 @@ export async function openFrontDoor(
   ) as unknown as Routes;
   const log = pino({ level: 'silent' });
   const limits = requestLimits(options.limits ?? PLENTY);
-  const policy = openPolicy(loadPolicySet(EXAMPLE), log);
   const deps = { db: noDatabase, clock: systemClock, verifier, policy, audit, limits, denials, log };
   const server = httpServer({ ...deps, ...(options.timeouts && { timeouts: options.timeouts }) }, routes, log);
   const url = await server.listen({ host: '127.0.0.1', port: 0 });

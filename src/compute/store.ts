@@ -185,6 +185,7 @@ export interface JobPage {
 
 /** Newest first. `before` is the last id of the page before. */
 export async function jobsPage(db: Queries, page: JobPage): Promise<readonly Job[]> {
+  if (page.environments?.length === 0) return [];
   let query = tables(db)
     .selectFrom('compute_job')
     .selectAll()

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Lease, NodeEvent, ObservedStream } from '../api/contract/node-link.ts';
 import type { Clock } from '../clock.ts';
-import type { Broker } from './broker/broker.ts';
+import type { Broker, StreamPorts } from './broker/broker.ts';
 import type { ClaimRequest, ClaimVerdict } from './claim-server.ts';
 import { eventSpool } from './event-spool.ts';
 import { exchangeClaim } from './exchange-claim.ts';
@@ -32,6 +32,8 @@ export interface Agent {
   /** Opens what the file holds, then runs until stopped. */
   run(): Promise<void>;
   exchange(request: ClaimRequest): ClaimVerdict;
+  /** The ports that the stream had before, so that it may have them again. */
+  ports(stream: string): StreamPorts | undefined;
   note(event: {
     readonly stream: string;
     readonly kind: string;
@@ -85,9 +87,10 @@ export function agent(deps: AgentDeps): Agent {
     }
     failed.clear();
     for (const lease of wanted.values()) await ensure(lease);
+    // Kept as long as the lease is, also while it was closed for being offline too long: clients were told these ports.
     const ports: NodeMemory['ports'] = {};
-    for (const stream of wanted.keys()) {
-      const those = deps.broker.ports(stream);
+    for (const { stream } of memory.leases) {
+      const those = deps.broker.ports(stream) ?? memory.ports[stream];
       if (those !== undefined) ports[stream] = those;
     }
     if (JSON.stringify(ports) !== JSON.stringify(memory.ports)) save({ ports });
@@ -229,6 +232,12 @@ export function agent(deps: AgentDeps): Agent {
           delivery: lease.delivery,
         },
       };
+    },
+    ports(stream) {
+      const those = memory.ports[stream];
+      if (those === undefined) return undefined;
+      const { port, consumerPort } = those;
+      return consumerPort === undefined ? { port } : { port, consumerPort };
     },
     note: (event) => spool.add(event),
     async stop() {

@@ -41,7 +41,7 @@ export function parseYamlSource<S extends z.ZodType>(file: string, text: string,
     return { file, line: Math.max(line, 1), column: Math.max(col, 1), detail };
   };
   const document = orFault(
-    () => parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true }),
+    () => parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' }),
     (detail) => at(0, detail),
   );
   if (document.errors.length > 0) throw new YamlError(document.errors.map((e) => at(e.pos[0], e.message)));

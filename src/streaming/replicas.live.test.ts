@@ -5,70 +5,59 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Push } from 'zeromq';
 import { type Client, createClient } from '../../clients/typescript/src/index.ts';
 import { testDatabase } from '../database/testing.ts';
 import { issueNodeBearer, issueToken, systemCaller } from '../identity/index.ts';
-import { type RunningNode, startNode } from '../node.ts';
+import { startNode } from '../node.ts';
 import { MIGRATIONS, type RunningServer, startServer } from '../server.ts';
 
 const FACILITY = fileURLToPath(new URL('../../facility', import.meta.url));
 const REVOKE_AND_DIE = fileURLToPath(new URL('revoke-and-die.fixture.ts', import.meta.url));
 const LIMITS = { addressPerSecond: 10_000, readsPerSecond: 10_000, mutationsPerSecond: 10_000 };
 const PATIENCE_MS = 20_000;
-const signal = systemCaller('test');
 
-let dir = '';
-let replicas: readonly RunningServer[] = [];
-let node: RunningNode | undefined;
-let target: Parameters<typeof startServer>[0]['target'];
-
-before(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'beamway-replicas-'));
-  const { embedded } = await testDatabase({ after }, MIGRATIONS);
-  target = { embedded };
-  const start = (name: string): Promise<RunningServer> => {
-    mkdirSync(join(dir, name));
-    return startServer({
-      stateDir: join(dir, name),
-      facilityDir: FACILITY,
-      listen: { host: '127.0.0.1', port: 0 },
-      target,
-      limits: LIMITS,
-      logLevel: 'silent',
-    });
-  };
-  const first = await start('a');
-  const second = await start('b');
-  replicas = [first, second];
-  const { value } = await issueNodeBearer(second.issue, { name: 'dsn01', lifetimeSeconds: 600, by: 'test' });
-  const linkFile = join(dir, 'link.json');
-  writeFileSync(linkFile, JSON.stringify({ url: second.url, bearer: value }), { mode: 0o600 });
-  node = await startNode({
-    name: 'dsn01',
-    stateDir: join(dir, 'node'),
-    linkFile,
-    external: '127.0.0.1',
-    compute: '127.0.0.1',
-    portRange: { from: 0, to: 0 },
+const dir = mkdtempSync(join(tmpdir(), 'beamway-replicas-'));
+const { embedded } = await testDatabase({ after }, MIGRATIONS);
+const target = { embedded };
+const start = (name: string): Promise<RunningServer> => {
+  mkdirSync(join(dir, name));
+  return startServer({
+    stateDir: join(dir, name),
+    facilityDir: FACILITY,
+    listen: { host: '127.0.0.1', port: 0 },
+    target,
+    limits: LIMITS,
     logLevel: 'silent',
   });
+};
+const replicas = [await start('a'), await start('b')] as const;
+const { value: bearer } = await issueNodeBearer(replicas[1].issue, { name: 'dsn01', lifetimeSeconds: 600, by: 'test' });
+const linkFile = join(dir, 'link.json');
+writeFileSync(linkFile, JSON.stringify({ url: replicas[1].url, bearer }), { mode: 0o600 });
+const node = await startNode({
+  name: 'dsn01',
+  stateDir: join(dir, 'node'),
+  linkFile,
+  external: '127.0.0.1',
+  compute: '127.0.0.1',
+  portRange: { from: 0, to: 0 },
+  logLevel: 'silent',
 });
 
 after(async () => {
-  await node?.stop();
+  await node.stop();
   for (const replica of replicas) await replica.stop({ endJobs: true });
   rmSync(dir, { recursive: true, force: true });
 });
 
 /** A client of one replica with a token of its own, or with `value`. */
-async function clientOf(which: number): Promise<{ readonly client: Client; readonly token: string }> {
+async function clientOf(which: 0 | 1): Promise<{ readonly client: Client; readonly token: string }> {
   const replica = replicas[which];
-  assert.ok(replica !== undefined);
-  const { token, value } = await issueToken(replica.issue, signal, {
+  const { token, value } = await issueToken(replica.issue, systemCaller('test'), {
     project: 'demo',
     environments: ['ace'],
     scopes: ['stream:create', 'stream:read', 'stream:connect'],
@@ -127,14 +116,13 @@ test('a revocation cuts connections even when the replica that made it dies righ
   const connections = async (): Promise<readonly string[]> =>
     (await owner.call('stream.show', { params: { id } })).connections.map((c) => c.credential);
   await until('the producer is connected', async () => ((await connections()).includes(username) ? true : undefined));
+  const cut = new Promise<void>((resolve) => push.events.on('disconnect', () => resolve()));
   const child = spawn(process.execPath, [REVOKE_AND_DIE, JSON.stringify({ target, token })], { stdio: 'inherit' });
   const [, killedBy] = await once(child, 'exit');
   assert.equal(killedBy, 'SIGKILL');
   const began = performance.now();
-  await until('its connection is cut', async () => ((await connections()).length === 0 ? true : undefined));
-  t.diagnostic(
-    `seen as cut ${(performance.now() - began).toFixed(0)} ms after the revoking process was gone (a node reports once a second)`,
-  );
+  await cut;
+  t.diagnostic(`cut ${(performance.now() - began).toFixed(0)} ms after the revoking process was gone`);
   const refused = await until('it is refused when it comes again', async () => {
     const { counters } = await owner.call('stream.show', { params: { id } });
     return (counters?.refused ?? 0) > 0 ? counters?.refused : undefined;

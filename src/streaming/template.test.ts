@@ -45,11 +45,12 @@ test('a name every object inherits is an unknown parameter like any other', () =
 
 test('a template whose consumer listens wants an endpoint, numeric and with a port', () => {
   const listening = testTemplate(LISTENING);
-  const faults = (consumerListens: unknown): number =>
-    pointersOf(checkParameters(listening, { consumerListens })).length;
+  const faults = (consumerListens: unknown, externalAddresses = ['127.0.0.0/8', '::1']): number =>
+    pointersOf(checkParameters(listening, { consumerListens, externalAddresses })).length;
   assert.equal(faults(['tcp://127.0.0.1:5555']), 0);
   assert.equal(faults(['tcp://[::1]:5555']), 0);
   assert.equal(faults([]), 1);
+  assert.equal(faults(['tcp://127.0.0.1:5555'], ['127.0.0.2/32']), 1, 'the node connects to listed addresses only');
   for (const endpoint of [
     'tcp://localhost:5555',
     'tcp://127.0.0.1:0',

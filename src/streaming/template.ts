@@ -102,6 +102,11 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
   };
   if (template.consumer === 'listen' && parameters.consumerListens.length === 0)
     wrong('consumerListens', "name at least one endpoint where a consumer's PULL socket is bound");
+  // The node connects out only to addresses it would let in: said here, where it can be mended, and not by a stream that delivers nothing.
+  if (errors.length === 0)
+    for (const endpoint of parameters.consumerListens)
+      if (!coversAddress(parameters.externalAddresses, addressOf(endpoint)))
+        wrong('consumerListens', `${endpoint} is at no address of externalAddresses`);
   return errors.length > 0 ? { errors } : { parameters };
 }
 
@@ -114,11 +119,17 @@ export function isCidr(text: string): boolean {
   return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
 }
 
+const LISTEN = /^tcp:\/\/(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/;
+
 function isListen(text: string): boolean {
-  const match = /^tcp:\/\/(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text);
-  if (match === null) return false;
-  const port = Number(match[3]);
-  return isIP(match[1] ?? match[2] ?? '') !== 0 && port >= 1 && port <= 65_535;
+  const port = Number(LISTEN.exec(text)?.[3]);
+  return isIP(addressOf(text)) !== 0 && port >= 1 && port <= 65_535;
+}
+
+/** The address in an endpoint; empty where it is none. */
+function addressOf(endpoint: string): string {
+  const match = LISTEN.exec(endpoint);
+  return match?.[1] ?? match?.[2] ?? '';
 }
 
 /** True where every address of `inner` lies in one of `outer`. Host bits of a CIDR are ignored. */

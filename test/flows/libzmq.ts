@@ -27,28 +27,27 @@ export const credentialFor = (client: Client, id: string, role: Role): Promise<R
 
 const plain = (c: Credential) => ({ plainUsername: c.username, plainPassword: c.password, linger: 0 });
 
-export function pushTo(t: TestScope, credential: Credential): Push {
-  const socket = new Push({ ...plain(credential), sendHighWaterMark: 8, reconnectInterval: 20 });
+const TUNED = { reconnectInterval: 20 } as const;
+const ready = new WeakMap<object, Promise<void>>();
+
+function connect<S extends Push | Pull | Dealer>(t: TestScope, socket: S, endpoint: string): S {
   t.after(() => socket.close());
-  socket.connect(credential.endpoint);
+  ready.set(socket, eventOf(socket, 'handshake'));
+  socket.connect(endpoint);
   return socket;
 }
 
-export function pullFrom(t: TestScope, credential: Credential): Pull {
-  const socket = new Pull({ ...plain(credential), receiveHighWaterMark: 8, reconnectInterval: 20 });
-  t.after(() => socket.close());
-  socket.connect(credential.endpoint);
-  return socket;
-}
+export const pushTo = (t: TestScope, c: Credential): Push =>
+  connect(t, new Push({ ...plain(c), ...TUNED, sendHighWaterMark: 8 }), c.endpoint);
+export const pullFrom = (t: TestScope, c: Credential): Pull =>
+  connect(t, new Pull({ ...plain(c), ...TUNED, receiveHighWaterMark: 8 }), c.endpoint);
+export const dealWith = (t: TestScope, c: Credential): Dealer =>
+  connect(t, new Dealer({ ...plain(c), ...TUNED, receiveHighWaterMark: 8 }), c.endpoint);
 
-export function dealWith(t: TestScope, credential: Credential): Dealer {
-  const socket = new Dealer({ ...plain(credential), receiveHighWaterMark: 8, reconnectInterval: 20 });
-  t.after(() => socket.close());
-  socket.connect(credential.endpoint);
-  return socket;
-}
+/** Resolves when the socket was admitted for the first time. */
+export const admitted = (socket: Push | Pull | Dealer): Promise<void> => ready.get(socket) ?? Promise.resolve();
 
-/** Resolves when the socket's handshake is done for the first time, or its connection is cut. */
+/** Resolves at the next such event; ask before you cause it. */
 export function eventOf(socket: Push | Pull | Dealer, name: 'handshake' | 'disconnect'): Promise<void> {
   return new Promise((resolve) => socket.events.on(name, () => resolve()));
 }

@@ -10,6 +10,8 @@ import { streamCommands } from './stream-commands.ts';
 import { tokenCommands } from './token-commands.ts';
 
 export function addOnlineCommands(program: Command, env: Environment): void {
+  // `run FILE --json` and `run list --json` share option names: each belongs to the command it stands behind.
+  program.enablePositionalOptions();
   const client = () => clientFrom(env);
   for (const add of [
     tokenCommands,

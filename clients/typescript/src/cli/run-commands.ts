@@ -19,7 +19,7 @@ interface StartOptions {
 }
 
 export function runCommands(program: Command, client: () => Client): void {
-  const run = program.command('run').description('workflow runs');
+  const run = program.command('run').description('workflow runs').enablePositionalOptions();
 
   const start = async (file: string, options: StartOptions): Promise<void> => {
     let workflow: string;
