@@ -37,9 +37,16 @@ export async function handOver(deps: ComputeDeps, job: Job): Promise<Job> {
     await transaction(deps.db, (trx) => saveProgress(trx, known));
     return known;
   } catch (cause) {
-    if (cause instanceof Problem || (cause instanceof SchedulerError && cause.kind === 'unavailable')) {
+    const passing =
+      cause instanceof Problem ? cause.status >= 500 : cause instanceof SchedulerError && cause.kind === 'unavailable';
+    if (passing) {
       deps.log.warn({ job: job.id, err: cause }, 'a job could not be handed over yet');
       return job;
+    }
+    if (cause instanceof Problem) {
+      // For example, a stream it is attached to was released: that does not pass.
+      await saveJob(deps, { ...job, state: 'failed', reason: cause.message });
+      throw cause;
     }
     if (!(cause instanceof SchedulerError)) throw cause;
     await saveJob(deps, { ...job, state: 'failed', reason: `the scheduler refused it: ${cause.message}` });

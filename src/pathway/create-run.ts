@@ -2,7 +2,7 @@
 import { transaction } from '../database/index.ts';
 import { newId } from '../id.ts';
 import type { Caller } from '../identity/index.ts';
-import { type Policy, policyResource, type Target } from '../policy/index.ts';
+import { policyResource, type Target } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import type { PathwayDeps } from './deps.ts';
 import { firstEffects, type Run } from './run.ts';
@@ -20,7 +20,7 @@ export interface CreateRunInput {
 export async function createRun(deps: PathwayDeps, caller: Caller, input: CreateRunInput): Promise<Run> {
   const { project, environment } = input.target;
   const workflow = readWorkflow(input.workflow, input.parameters);
-  mayDoWhatItDoes(deps.policy, caller, { target: input.target, workflow });
+  mayDoWhatItDoes(deps, caller, { target: input.target, workflow });
   const run: Run = {
     id: newId('run'),
     project: project.name,
@@ -38,20 +38,30 @@ export async function createRun(deps: PathwayDeps, caller: Caller, input: Create
   const stored =
     inserted || input.key === null ? await runById(deps.db, run.id) : await runByKey(deps.db, project.name, input.key);
   if (stored === undefined) throw new Error(`run ${run.id} was not stored`);
+  if (stored.environment !== environment.name)
+    throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used in another environment of the project.');
   return stored;
 }
 
 /** A run acts with its creator's rights: what the creator may not do one by one, a workflow cannot do either. */
 function mayDoWhatItDoes(
-  policy: Policy,
+  { policy, streaming }: PathwayDeps,
   caller: Caller,
   wish: { readonly target: Target; readonly workflow: Workflow },
 ): void {
   const { target, workflow } = wish;
   const resource = policyResource(target);
-  policy.authorize({ caller, action: 'job:submit', resource });
+  for (const { tier } of Object.values(workflow.steps))
+    policy.authorize({ caller, action: 'job:submit', resource: { ...resource, tier } });
   if (Object.keys(workflow.streams).length === 0) return;
-  policy.authorize({ caller, action: 'stream:create', resource });
+  for (const { template } of Object.values(workflow.streams)) {
+    const admission = streaming.templates.get(template)?.admission;
+    policy.authorize({
+      caller,
+      action: 'stream:create',
+      resource: { ...resource, ...(admission === undefined ? {} : { admission }) },
+    });
+  }
   policy.authorize({ caller, action: 'stream:connect', resource });
   for (const [name, stream] of Object.entries(workflow.streams)) {
     if (!target.environment.streamTemplates.includes(stream.template)) {

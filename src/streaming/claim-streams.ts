@@ -68,6 +68,8 @@ export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<
     for (const attachment of job.streams) {
       const stream = await streamById(trx, attachment.stream);
       if (stream === undefined) continue; // checked before; a stream row is never deleted
+      if (stream.releaseRequestedAt !== null)
+        throw new Problem('conflict', `Stream ${stream.id} was released: ${stream.releaseReason}.`);
       const url = (await nodeRow(trx, stream.node))?.claim_url;
       if (url === null || url === undefined)
         throw new Problem('unavailable', `Node ${stream.node} has not linked yet.`, { retryAfterSeconds: 1 });

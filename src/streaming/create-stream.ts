@@ -36,6 +36,11 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
     await lockNodes(trx);
     if (input.key !== null) {
       const earlier = await streamByKey(trx, project.name, input.key);
+      if (earlier !== undefined && earlier.environment !== environment.name)
+        throw new Problem(
+          'idempotency-key-reused',
+          'This Idempotency-Key was used in another environment of the project.',
+        );
       if (earlier !== undefined) return earlier;
     }
     const live = await liveStreams(trx);
