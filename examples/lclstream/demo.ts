@@ -33,6 +33,7 @@ const setting = (name: string): string | undefined => process.env[name] || undef
 const chaos = setting('CHAOS');
 const fault = setting('FAULT');
 const framesDir = setting('FRAMES') === undefined ? undefined : resolve(ROOT, setting('FRAMES') ?? '');
+const frameCount = Number(setting('FRAME_COUNT') ?? FRAMES);
 const out = resolve(ROOT, setting('OUT') ?? 'demo-out');
 if (chaos !== undefined && chaos !== 'control-plane') usage(`CHAOS=${chaos}: only control-plane is known`);
 if (fault !== undefined && fault !== 'drop-one') usage(`FAULT=${fault}: only drop-one is known`);
