@@ -47,7 +47,14 @@ import {
 } from './database/index.ts';
 import { type Cluster, type Facility, loadFacility, type Tier } from './facility/index.ts';
 import { newId } from './id.ts';
-import { type IssueDeps, identityMigrations, openTokenVerifier, TOKEN_REVOKED } from './identity/index.ts';
+import {
+  type IssueDeps,
+  identityMigrations,
+  openTokenVerifier,
+  revokeToken,
+  systemCaller,
+  TOKEN_REVOKED,
+} from './identity/index.ts';
 import { executeRuns, type PathwayDeps, pathwayMigrations } from './pathway/index.ts';
 import { loadPolicySet, openPolicy, type PolicySet } from './policy/index.ts';
 import {
@@ -81,6 +88,8 @@ export interface RunningServer {
   readonly facility: Facility;
   /** For issuing the bearers that `up` hands out. */
   readonly issue: IssueDeps;
+  /** Revokes a bearer for good, as `by`. */
+  revoke(id: string, by: string): Promise<void>;
   /** Reads the facility's policies anew. Throws PolicySetError, and the set in force stays, where they are faulty or fail their own tests. */
   reloadPolicy(): Promise<string>;
   /** Drains, then lets go. `endJobs`: running local jobs are ended too, and wait for the next start where they may be requeued. */
@@ -248,6 +257,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     url,
     facility,
     issue,
+    revoke: (id, by) => revokeToken({ db, clock, verifier }, systemCaller(by), id).then(() => undefined),
     async reloadPolicy() {
       const next = loadPolicySet(options.facilityDir);
       await policyLoaded(next);

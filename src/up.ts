@@ -9,7 +9,7 @@ import { systemClock } from './clock.ts';
 import type { Settings } from './config.ts';
 import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
 import { loadFacility } from './facility/index.ts';
-import { issueNodeBearer, issueSession } from './identity/index.ts';
+import { issueNodeBearer, issueSession, tokensPage } from './identity/index.ts';
 import { loadPolicySet } from './policy/index.ts';
 import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { type RunningServer, startServer } from './server.ts';
@@ -158,14 +158,16 @@ async function startNodes(
   undo: (() => Promise<unknown>)[],
 ): Promise<readonly NodeProcess[]> {
   const nodes: NodeProcess[] = [];
+  const issued = new Set<string>();
   for (const node of server.facility.streamingNodes) {
     const stateDir = join(settings.stateDir, 'nodes', node.name);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    const { value } = await issueNodeBearer(server.issue, {
+    const { token, value } = await issueNodeBearer(server.issue, {
       name: node.name,
       lifetimeSeconds: BEARER_SECONDS,
       by: 'up',
     });
+    issued.add(token.id);
     writeAside(join(stateDir, 'link.json'), { url: server.url, bearer: value });
     const { networks } = server.facility;
     const process = await startNodeProcess({
@@ -181,6 +183,9 @@ async function startNodes(
     nodes.push(process);
   }
   await allLinked(server, nodes.length);
+  // The agents read the new bearer before each turn; those of earlier starts are of no more use to anybody honest.
+  for (const old of await tokensPage(server.issue.db, { kind: 'node', limit: 1000 }))
+    if (old.revokedAt === null && !issued.has(old.id)) await server.revoke(old.id, 'up');
   return nodes;
 }
 

@@ -10,6 +10,8 @@ import { hasEnded, type NativeJob, type Scheduler, SchedulerError } from './sche
 import { openJobs } from './store.ts';
 
 const LOOK_EVERY_MS = 2000;
+/** A job accepted longer ago than this was left behind by whoever submitted it. */
+const HAND_OVER_MS = 3000;
 /** A job the scheduler does not know so long after we gave it is lost. */
 const LOST_AFTER_MS = 30_000;
 
@@ -84,6 +86,8 @@ async function settle(deps: ComputeDeps, job: Job, native: NativeJob | undefined
   if (native === undefined) {
     if (job.cancelRequestedAt !== null && job.nativeId === null)
       return saveJob(deps, { ...job, state: 'cancelled', reason: 'cancelled before it reached the scheduler' });
+    // Whoever submitted it is handing it over now; claims made twice would void each other.
+    if (job.nativeId === null && deps.clock.now() - job.updatedAt.getTime() < HAND_OVER_MS) return;
     if (job.nativeId === null) return void (await handOver(deps, job).catch(() => undefined)); // a refusal is written into the job
     if (deps.clock.now() - job.updatedAt.getTime() > LOST_AFTER_MS)
       return saveJob(deps, { ...job, state: 'lost', reason: 'the scheduler no longer knows it' });

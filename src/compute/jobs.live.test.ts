@@ -230,13 +230,16 @@ test('one key submitted by many at once makes one job, here and at the scheduler
 });
 
 test('while the scheduler is away a job is accepted, and handed over once when it is back', async (t) => {
-  const { submit, fake, look, now } = await room(t);
+  const { submit, fake, look, now, clock } = await room(t);
   fake.failWith = new SchedulerError('unavailable', 'away');
   const job = await submit();
   assert.deepEqual([job.state, job.nativeId], ['accepted', null]);
   await assert.rejects(look());
   assert.equal((await now(job)).state, 'accepted');
   fake.failWith = undefined;
+  await look();
+  assert.equal((await now(job)).state, 'accepted', 'whoever submitted it is still at it');
+  clock.advance(3000);
   await look();
   assert.equal((await now(job)).state, 'queued');
   await look();
@@ -266,6 +269,7 @@ test('a job the scheduler refuses has failed, whoever hears of it, and its strea
   fake.submit = async () => {
     throw new SchedulerError('too-large', 'never');
   };
+  clock.advance(3000);
   await look();
   fake.submit = works;
   assert.deepEqual(await told(later), [{ state: 'failed', ended: true }]);

@@ -1,5 +1,5 @@
 /**
- * A reader of the outbox on a connection of its own: woken by NOTIFY, or once a second; connects anew when cut. A named
+ * A reader of the outbox on a connection of its own: woken by NOTIFY, or every 400 ms; connects anew when cut. A named
  * consumer has a durable position and is read by one reader at a time, whichever process holds its session lock; every
  * event reaches it at least once, in order. State: connection, position.
  */
@@ -33,7 +33,7 @@ export interface OutboxReader {
   stop(): Promise<void>;
 }
 
-const POLL_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 400;
 const LONGEST_BACK_OFF_MS = 10_000;
 const SEQUENCE_AT_ONCE = 1_000;
 /** A consumer whose topics are quiet still moves its durable position along, in steps of at least this many events. */
