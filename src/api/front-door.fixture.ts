@@ -29,6 +29,8 @@ export const FAKE_CALLER: TokenCaller = {
   enclave: 'open',
   environments: ['ace'],
   scopes: ['job:read', 'job:submit', 'stream:read'],
+  purpose: '',
+  classification: 'public',
 };
 
 export interface FrontDoor {
@@ -81,6 +83,7 @@ export async function openFrontDoor(
       if (text === FAKE_BEARER) return FAKE_CALLER;
       throw new Problem('token-unknown', 'The fake verifier does not know this bearer.');
     },
+    lockedDown: () => false,
     async refresh(): Promise<void> {},
     stop(): void {},
   };

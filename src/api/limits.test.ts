@@ -13,6 +13,8 @@ const token = (id: string): Caller => ({
   enclave: 'open',
   environments: ['ace'],
   scopes: [],
+  purpose: '',
+  classification: 'public',
 });
 const refused = (thrown: unknown): boolean =>
   thrown instanceof Problem && thrown.code === 'rate-limited' && (thrown.extras.retryAfterSeconds ?? 0) >= 1;

@@ -7,6 +7,18 @@ import type { Scope } from './scope.ts';
 export const ROLES = ['member', 'project-lead', 'approver', 'operator', 'security', 'administrator'] as const;
 export type Role = (typeof ROLES)[number];
 
+/** Of the data that a token is for, least to most. */
+export const CLASSIFICATIONS = ['public', 'proprietary', 'controlled'] as const;
+export type Classification = (typeof CLASSIFICATIONS)[number];
+
+/** How strong a sign-in was (architecture.md, words: assurance). */
+export interface Assurance {
+  /** `oidc`, `local`, `totp`, `webauthn`, `recovery-code`, `break-glass`, `issued` (by up --dev or admin init). */
+  readonly methods: readonly string[];
+  /** When a second factor was last shown, milliseconds since the Unix epoch; null: never in this session. */
+  readonly factorAt: number | null;
+}
+
 export interface TokenCaller {
   readonly kind: 'token';
   readonly id: string;
@@ -16,6 +28,9 @@ export interface TokenCaller {
   readonly enclave: 'open' | 'moderate';
   readonly environments: readonly string[];
   readonly scopes: readonly Scope[];
+  /** What the token was asked for, a name of facility/token-rules.yaml; empty: not stated. */
+  readonly purpose: string;
+  readonly classification: Classification;
 }
 
 export interface SessionCaller {
@@ -25,6 +40,7 @@ export interface SessionCaller {
   readonly roles: readonly Role[];
   /** Projects of which the person is a member; an administrator, operator or security officer sees all. */
   readonly projects: readonly string[];
+  readonly assurance: Assurance;
 }
 
 export interface NodeCaller {

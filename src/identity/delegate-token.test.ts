@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { delegationFaults, MOST_DEPTH } from './delegate-token.ts';
 import { ALL_SCOPES } from './scope.ts';
-import type { Token } from './token.ts';
+import { PLAIN_TOKEN, type Token } from './token.ts';
 
 const NOW = 1_800_000_000_000;
 const ENVIRONMENTS = ['ace', 'odo', 'seeker', 'frontier'];
@@ -34,6 +34,7 @@ function tokenOf(parent: {
     environments: parent.environments,
     scopes: parent.scopes,
     roles: [],
+    ...PLAIN_TOKEN,
     createdAt: new Date(NOW),
     createdBy: 'x',
     notBefore: new Date(NOW),

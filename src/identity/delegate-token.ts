@@ -8,7 +8,7 @@ import type { Caller } from './caller.ts';
 import { type IssueDeps, type IssuedToken, issue } from './issue-token.ts';
 import { isScope, type Scope } from './scope.ts';
 import { holdToken } from './store.ts';
-import { type Token, tokenState } from './token.ts';
+import { PLAIN_TOKEN, type Token, tokenState } from './token.ts';
 
 /** Delegations below a minted token: person, service, workflow, step. */
 export const MOST_DEPTH = 4;
@@ -58,6 +58,7 @@ export async function delegateToken(deps: IssueDeps, caller: Caller, input: Dele
     if (errors.length > 0)
       throw new Problem('invalid-request', 'The child would be wider than its parent.', { errors });
     return issue({ db: trx, clock: deps.clock }, 'token', {
+      ...PLAIN_TOKEN,
       subject: parent.subject,
       description: input.description ?? '',
       parent: parent.id,

@@ -1,7 +1,10 @@
 /** The door of the room `identity`: who is calling. */
 export {
   ANONYMOUS,
+  type Assurance,
   type Caller,
+  CLASSIFICATIONS,
+  type Classification,
   type NodeCaller,
   ROLES,
   type Role,
@@ -21,6 +24,6 @@ export {
 export { type RevokeDeps, revokeToken, TOKEN_REVOKED } from './revoke-token.ts';
 export { ALL_SCOPES, isScope, SCOPES, type Scope } from './scope.ts';
 export { identityMigrations, type TokenPage, tokenById, tokenSubtree, tokensPage } from './store.ts';
-export { callerOf, type Token, type TokenState, tokenState } from './token.ts';
+export { callerOf, PLAIN_TOKEN, type Token, type TokenState, tokenState } from './token.ts';
 export { bearerDigest, bearerKind, newBearer } from './token-text.ts';
 export { openTokenVerifier, type TokenVerifier } from './verify-token.ts';

@@ -10,7 +10,7 @@ import { type FieldError, Problem } from '../problems.ts';
 import type { Caller, Role } from './caller.ts';
 import { isScope, type Scope } from './scope.ts';
 import { insertToken } from './store.ts';
-import type { Token } from './token.ts';
+import { PLAIN_TOKEN, type Token } from './token.ts';
 import { type BearerKind, bearerDigest, newBearer } from './token-text.ts';
 
 export interface IssueDeps {
@@ -69,6 +69,7 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
   if (Number.isNaN(notBefore)) wrong('#/notBefore', 'an ISO 8601 time');
   if (errors.length > 0) throw new Problem('invalid-request', 'The token cannot be minted as asked.', { errors });
   return issue(deps, 'token', {
+    ...PLAIN_TOKEN,
     subject: input.subject ?? caller.subject,
     description: input.description ?? '',
     parent: null,
@@ -122,6 +123,8 @@ function issuePlain(
 ): Promise<IssuedToken> {
   const now = deps.clock.now();
   return issue(deps, kind, {
+    ...PLAIN_TOKEN,
+    methods: kind === 'session' ? ['issued'] : [],
     subject: bearer.subject,
     description: kind === 'node' ? `data streaming node ${bearer.subject}` : `session of ${bearer.subject}`,
     parent: null,

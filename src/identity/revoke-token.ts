@@ -15,7 +15,7 @@ export const TOKEN_REVOKED = 'identity.token-revoked';
 export interface RevokeDeps {
   readonly db: Queries;
   readonly clock: Clock;
-  readonly verifier: TokenVerifier;
+  readonly verifier: Pick<TokenVerifier, 'refresh'>;
 }
 
 export async function revokeToken(deps: RevokeDeps, caller: Caller, id: string): Promise<Token> {

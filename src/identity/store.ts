@@ -1,7 +1,7 @@
 /** The only SQL of the room `identity`: bearers by digest, and the epoch that every revocation moves. */
 import { type Kysely, sql } from 'kysely';
 import { type Queries, type RoomMigration, type TransactionQueries, transaction } from '../database/index.ts';
-import type { Role } from './caller.ts';
+import type { Classification, Role } from './caller.ts';
 import type { Scope } from './scope.ts';
 import type { Token } from './token.ts';
 import type { BearerKind } from './token-text.ts';
@@ -19,6 +19,16 @@ type TokenRow = {
   environments: string[];
   scopes: string[];
   roles: string[];
+  purpose: string;
+  classification: Classification;
+  sources: string[];
+  max_uses: number | null;
+  uses: number;
+  renewable_until: Date | null;
+  replaces: string | null;
+  methods: string[];
+  factor_at: Date | null;
+  browser: Buffer | null;
   created_at: Date;
   created_by: string;
   not_before: Date;
@@ -29,7 +39,7 @@ type TokenRow = {
 
 type IdentityTables = {
   identity_token: TokenRow;
-  identity_epoch: { only_row: boolean; value: number };
+  identity_epoch: { only_row: boolean; value: number; lockdown_at: Date | null };
 };
 
 export const identityMigrations: Record<string, RoomMigration> = {
@@ -77,6 +87,30 @@ export const identityMigrations: Record<string, RoomMigration> = {
       await db.schema.createIndex('identity_token_parent').on('identity_token').column('parent').execute();
     },
   },
+  '003-token-attributes': {
+    async up(db: Kysely<never>): Promise<void> {
+      const none = sql`'{}'`;
+      await db.schema
+        .alterTable('identity_token')
+        .addColumn('purpose', 'text', (c) => c.notNull().defaultTo(''))
+        .addColumn('classification', 'text', (c) =>
+          c.notNull().defaultTo('public').check(sql`classification in ('public', 'proprietary', 'controlled')`),
+        )
+        .addColumn('sources', sql`text[]`, (c) => c.notNull().defaultTo(none))
+        .addColumn('max_uses', 'bigint', (c) => c.check(sql`max_uses > 0`))
+        .addColumn('uses', 'bigint', (c) => c.notNull().defaultTo(0))
+        .addColumn('renewable_until', 'timestamptz')
+        .addColumn('replaces', 'text', (c) => c.references('identity_token.id'))
+        .addColumn('methods', sql`text[]`, (c) => c.notNull().defaultTo(none))
+        .addColumn('factor_at', 'timestamptz')
+        .addColumn('browser', 'bytea')
+        .execute();
+      await sql`alter table identity_token add constraint uses_within_bounds check (max_uses is null or uses <= max_uses)`.execute(
+        db,
+      );
+      await db.schema.alterTable('identity_epoch').addColumn('lockdown_at', 'timestamptz').execute();
+    },
+  },
 };
 
 function tokenFrom(row: TokenRow): Token {
@@ -92,6 +126,16 @@ function tokenFrom(row: TokenRow): Token {
     environments: row.environments,
     scopes: row.scopes as Scope[],
     roles: row.roles as Role[],
+    purpose: row.purpose,
+    classification: row.classification,
+    sources: row.sources,
+    maxUses: row.max_uses,
+    uses: row.uses,
+    renewableUntil: row.renewable_until,
+    replaces: row.replaces,
+    methods: row.methods,
+    factorAt: row.factor_at,
+    browser: row.browser,
     createdAt: row.created_at,
     createdBy: row.created_by,
     notBefore: row.not_before,
@@ -119,6 +163,16 @@ export async function insertToken(db: Queries, token: Token, digest: Buffer): Pr
       environments: [...token.environments],
       scopes: [...token.scopes],
       roles: [...token.roles],
+      purpose: token.purpose,
+      classification: token.classification,
+      sources: [...token.sources],
+      max_uses: token.maxUses,
+      uses: token.uses,
+      renewable_until: token.renewableUntil,
+      replaces: token.replaces,
+      methods: [...token.methods],
+      factor_at: token.factorAt,
+      browser: token.browser,
       created_at: token.createdAt,
       created_by: token.createdBy,
       not_before: token.notBefore,
@@ -216,15 +270,26 @@ export async function revokeTokenRow(
       for (const row of changed) await alongside(trx, tokenFrom(row));
       any = true;
     }
-    if (any)
-      await tables(trx)
-        .updateTable('identity_epoch')
-        .set((e) => ({ value: e('value', '+', 1) }))
-        .execute();
+    if (any) await moveEpoch(trx);
     return tokenById(trx, revocation.id);
   });
 }
 
-export async function readEpoch(db: Queries): Promise<number> {
-  return (await tables(db).selectFrom('identity_epoch').select('value').executeTakeFirstOrThrow()).value;
+/** What every replica reads several times a second: the epoch that empties its caches, and whether the facility is locked down. */
+export interface Epoch {
+  readonly value: number;
+  readonly lockdownAt: Date | null;
+}
+
+export async function readEpoch(db: Queries): Promise<Epoch> {
+  const row = await tables(db).selectFrom('identity_epoch').select(['value', 'lockdown_at']).executeTakeFirstOrThrow();
+  return { value: row.value, lockdownAt: row.lockdown_at };
+}
+
+/** Makes every replica forget what it knows of bearers within one reading; in the transaction that changed them. */
+export async function moveEpoch(trx: TransactionQueries): Promise<void> {
+  await tables(trx)
+    .updateTable('identity_epoch')
+    .set((e) => ({ value: e('value', '+', 1) }))
+    .execute();
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { callerOf, type Token, tokenState } from './token.ts';
+import { callerOf, PLAIN_TOKEN, type Token, tokenState } from './token.ts';
 
 const token = (change: Partial<Token>): Token => ({
   id: 'tok_1',
@@ -15,6 +15,7 @@ const token = (change: Partial<Token>): Token => ({
   environments: ['ace'],
   scopes: ['job:read'],
   roles: [],
+  ...PLAIN_TOKEN,
   createdAt: new Date(0),
   createdBy: 'x',
   notBefore: new Date(1000),
@@ -46,9 +47,19 @@ test('the caller of a bearer carries what its kind may do, and nothing else', ()
     enclave: 'open',
     environments: ['ace'],
     scopes: ['job:read'],
+    purpose: '',
+    classification: 'public',
   });
   const session = callerOf(token({ kind: 'session', project: null, enclave: null, roles: ['operator'] }));
-  assert.deepEqual(session, { kind: 'session', id: 'tok_1', subject: 'ada', roles: ['operator'], projects: [] });
+  const assurance = { methods: [], factorAt: null };
+  assert.deepEqual(session, {
+    kind: 'session',
+    id: 'tok_1',
+    subject: 'ada',
+    roles: ['operator'],
+    projects: [],
+    assurance,
+  });
   assert.deepEqual(callerOf(token({ kind: 'node' })), { kind: 'node', id: 'tok_1', subject: 'ada' });
   assert.throws(() => callerOf(token({ project: null })), /no project/);
 });

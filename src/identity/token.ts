@@ -2,7 +2,7 @@
  * A bearer as a row: who holds it, what it may do, from when to when. Pure state: active, not yet valid, expired, revoked.
  */
 
-import type { Caller, Role } from './caller.ts';
+import type { Caller, Classification, Role } from './caller.ts';
 import type { Scope } from './scope.ts';
 import type { BearerKind } from './token-text.ts';
 
@@ -20,6 +20,23 @@ export interface Token {
   readonly environments: readonly string[];
   readonly scopes: readonly Scope[];
   readonly roles: readonly Role[];
+  /** What it is for, a name of facility/token-rules.yaml; empty: not stated. */
+  readonly purpose: string;
+  readonly classification: Classification;
+  /** CIDRs it may be used from; empty: from anywhere. */
+  readonly sources: readonly string[];
+  /** Requests it may authorize in its life; null: no such bound. 1 is a one-time token. */
+  readonly maxUses: number | null;
+  readonly uses: number;
+  /** The software that holds it may renew it up to here; null: a person must mint a new one. */
+  readonly renewableUntil: Date | null;
+  /** The token that this one replaces (rotation); both are valid while they overlap. */
+  readonly replaces: string | null;
+  /** Of a session: how its person signed in, and when a second factor was last shown. */
+  readonly methods: readonly string[];
+  readonly factorAt: Date | null;
+  /** Of a session that lives in a browser: SHA-256 of the browser's own cookie, without which it is not believed. */
+  readonly browser: Buffer | null;
   readonly createdAt: Date;
   readonly createdBy: string;
   readonly notBefore: Date;
@@ -29,6 +46,20 @@ export interface Token {
 }
 
 export type TokenState = 'active' | 'not-yet-valid' | 'expired' | 'revoked';
+
+/** What a bearer has where nothing else was asked for. */
+export const PLAIN_TOKEN = {
+  purpose: '',
+  classification: 'public',
+  sources: [],
+  maxUses: null,
+  uses: 0,
+  renewableUntil: null,
+  replaces: null,
+  methods: [],
+  factorAt: null,
+  browser: null,
+} as const satisfies Partial<Token>;
 
 /** Revocation is final, so it hides expiry. `nowMs` in milliseconds since the Unix epoch. */
 export function tokenState(token: Token, nowMs: number): TokenState {
@@ -41,10 +72,18 @@ export function tokenState(token: Token, nowMs: number): TokenState {
 /** The caller that a verified bearer stands for. */
 export function callerOf(token: Token): Caller {
   if (token.kind === 'session') {
-    return { kind: 'session', id: token.id, subject: token.subject, roles: token.roles, projects: [] };
+    return {
+      kind: 'session',
+      id: token.id,
+      subject: token.subject,
+      roles: token.roles,
+      // Filled in by the verifier: memberships change while a session lives.
+      projects: [],
+      assurance: { methods: token.methods, factorAt: token.factorAt?.getTime() ?? null },
+    };
   }
   if (token.kind === 'node') return { kind: 'node', id: token.id, subject: token.subject };
   if (token.project === null || token.enclave === null) throw new Error(`token ${token.id} has no project or enclave`);
-  const { id, subject, project, enclave, environments, scopes } = token;
-  return { kind: 'token', id, subject, project, enclave, environments, scopes };
+  const { id, subject, project, enclave, environments, scopes, purpose, classification } = token;
+  return { kind: 'token', id, subject, project, enclave, environments, scopes, purpose, classification };
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { Caller } from './caller.ts';
-import { readEpoch, tokenByDigest } from './store.ts';
+import { type Epoch, readEpoch, tokenByDigest } from './store.ts';
 import { callerOf, type Token, tokenState } from './token.ts';
 import { bearerDigest, bearerKind } from './token-text.ts';
 
@@ -18,6 +18,8 @@ const CACHE_ENTRIES = 20_000;
 export interface TokenVerifier {
   /** Throws a Problem `token-*`, or `unavailable` while the epoch cannot be read. */
   verify(text: string): Promise<Caller>;
+  /** Nobody mints, and external paths are shut, while this is so (`beamway lockdown`). */
+  lockedDown(): boolean;
   /** Reads the epoch now; called after a revocation on this replica so that it holds here at once. */
   refresh(): Promise<void>;
   stop(): void;
@@ -30,7 +32,7 @@ interface Known {
 
 export async function openTokenVerifier(db: Queries, clock: Clock): Promise<TokenVerifier> {
   const cache = new Map<string, Known>();
-  let epoch = await readEpoch(db);
+  let epoch: Epoch = await readEpoch(db);
   let readAtMs = clock.monotonic();
   let stopped = false;
   let cancel = (): void => undefined;
@@ -39,7 +41,7 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
   const refresh = async (): Promise<void> => {
     const askedAtMs = clock.monotonic();
     const value = await readEpoch(db);
-    if (value !== epoch) cache.clear();
+    if (value.value !== epoch.value) cache.clear();
     epoch = value;
     readAtMs = Math.max(readAtMs, askedAtMs);
   };
@@ -55,11 +57,11 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
 
   const look = async (text: string): Promise<Known> => {
     const digest = bearerDigest(text);
-    const before = epoch;
+    const before = epoch.value;
     const token = await tokenByDigest(db, digest);
     if (token === undefined) throw new Problem('token-unknown', 'This bearer is not known at this facility.');
     const known = { token, caller: callerOf(token) };
-    if (before === epoch) {
+    if (before === epoch.value) {
       if (cache.size >= CACHE_ENTRIES) cache.clear();
       cache.set(text, known);
     }
@@ -83,6 +85,7 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
         throw new Problem('token-expired', `Token ${token.id} expired at ${token.expiresAt.toISOString()}.`);
       throw new Problem('token-not-yet-valid', `Token ${token.id} is valid from ${token.notBefore.toISOString()}.`);
     },
+    lockedDown: () => epoch.lockdownAt !== null,
     refresh,
     stop() {
       stopped = true;

@@ -20,6 +20,8 @@ const token: TokenCaller = {
   enclave: 'open',
   environments: ['ace'],
   scopes: ['job:read', 'job:submit'],
+  purpose: '',
+  classification: 'public',
 };
 const session = (roles: SessionCaller['roles'], projects: readonly string[] = []): SessionCaller => ({
   kind: 'session',
@@ -27,6 +29,7 @@ const session = (roles: SessionCaller['roles'], projects: readonly string[] = []
   subject: 'bob',
   roles,
   projects,
+  assurance: { methods: ['oidc'], factorAt: null },
 });
 const node: Caller = { kind: 'node', id: 'tok_3', subject: 'dsn01' };
 const system: Caller = { kind: 'system', id: 'runs', subject: 'runs' };

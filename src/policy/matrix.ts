@@ -36,6 +36,8 @@ function callersFor(
       enclave,
       environments: [environment],
       scopes: ALL_SCOPES,
+      purpose: '',
+      classification: 'public',
       ...over,
     },
   });
@@ -45,7 +47,14 @@ function callersFor(
     projects: readonly string[],
   ): { name: string; caller: Caller } => ({
     name,
-    caller: { kind: 'session', id: 'tok', subject: 's', roles, projects },
+    caller: {
+      kind: 'session',
+      id: 'tok',
+      subject: 's',
+      roles,
+      projects,
+      assurance: { methods: ['oidc'], factorAt: null },
+    },
   });
   return [
     { name: 'anonymous', caller: ANONYMOUS },

@@ -41,6 +41,8 @@ const token = (over: Partial<Extract<Caller, { kind: 'token' }>> = {}): Caller =
   enclave: 'open',
   environments: ['ace'],
   scopes: ALL_SCOPES,
+  purpose: '',
+  classification: 'public',
   ...over,
 });
 

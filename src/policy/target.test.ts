@@ -14,8 +14,17 @@ const token = (environments: readonly string[]): Caller => ({
   enclave: 'open',
   environments,
   scopes: [],
+  purpose: '',
+  classification: 'public',
 });
-const session: Caller = { kind: 'session', id: 'tok_2', subject: 'bob', roles: ['administrator'], projects: [] };
+const session: Caller = {
+  kind: 'session',
+  id: 'tok_2',
+  subject: 'bob',
+  roles: ['administrator'],
+  projects: [],
+  assurance: { methods: ['oidc'], factorAt: null },
+};
 
 function problemOf(caller: Caller, input: TargetInput): { code: string; pointers: string[] } {
   try {

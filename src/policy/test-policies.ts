@@ -96,9 +96,24 @@ function testsOf(file: string, failures: string[]): z.output<typeof fileSchema>[
 function callerOf(given: z.output<typeof callerSchema>): Caller {
   if (given === 'anonymous') return ANONYMOUS;
   if ('node' in given) return { kind: 'node', id: 'tok_test', subject: given.node };
-  if ('session' in given) return { kind: 'session', id: 'tok_test', subject: 'test', ...given.session };
+  if ('session' in given)
+    return {
+      kind: 'session',
+      id: 'tok_test',
+      subject: 'test',
+      ...given.session,
+      assurance: { methods: ['oidc'], factorAt: null },
+    };
   const { scopes, ...rest } = given.token;
-  return { kind: 'token', id: 'tok_test', subject: 'test', ...rest, scopes: scopes.filter(isScope) };
+  return {
+    kind: 'token',
+    id: 'tok_test',
+    subject: 'test',
+    ...rest,
+    scopes: scopes.filter(isScope),
+    purpose: '',
+    classification: 'public',
+  };
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

@@ -19,4 +19,4 @@ export { liveStreams, nodeRows, registerNodes, streamById, streamsPage } from '.
 export { NODE_SILENT_MS, type Stream, streamState } from './stream.ts';
 export { syncNode } from './sync-node.ts';
 export { streamingMigrations } from './tables-store.ts';
-export { coversAddress, type Template } from './template.ts';
+export type { Template } from './template.ts';

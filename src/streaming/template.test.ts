@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { isCidr } from '../address-list.ts';
 import { LISTENING, testTemplate } from './template.fixture.ts';
-import { checkParameters, coversAddress, isCidr, templateSchema } from './template.ts';
+import { checkParameters, templateSchema } from './template.ts';
 
 const pointersOf = (checked: ReturnType<typeof checkParameters>): readonly string[] =>
   'errors' in checked ? checked.errors.map((e) => e.pointer) : [];
@@ -126,31 +127,6 @@ test('an address with a prefix length is read strictly', () => {
     '10.0.0.0/0x8',
   ])
     assert.ok(!isCidr(bad), bad);
-});
-
-test('whatever text is accepted as an address list can be asked', () => {
-  const octet = fc.nat(255);
-  const cidr = fc.oneof(
-    fc.tuple(octet, octet, octet, octet, fc.nat(40)).map(([a, b, c, d, p]) => `${a}.${b}.${c}.${d}/${p}`),
-    fc.tuple(fc.ipV6(), fc.nat(140)).map(([a, p]) => `${a}/${p}`),
-    fc.ipV4Extended(),
-    fc.string(),
-  );
-  fc.assert(
-    fc.property(fc.array(cidr), fc.ipV4(), (texts, address) => {
-      const accepted = texts.filter(isCidr);
-      assert.equal(typeof coversAddress(accepted, address), 'boolean');
-      assert.ok(coversAddress([...accepted, `${address}/32`], address));
-    }),
-  );
-});
-
-test('an address is covered by its own network only', () => {
-  assert.ok(coversAddress(['10.0.0.0/8'], '10.255.0.1'));
-  assert.ok(!coversAddress(['10.0.0.0/8'], '11.0.0.1'));
-  assert.ok(coversAddress(['2001:db8::/32'], '2001:db8:ffff::1'));
-  assert.ok(!coversAddress(['2001:db8::/32'], '2001:db9::1'));
-  assert.ok(!coversAddress([], '127.0.0.1'));
 });
 
 test('a template that contradicts itself is refused', () => {

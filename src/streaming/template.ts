@@ -2,8 +2,9 @@
  * A stream template: what administrators fix, and the few parameters users may set, each with bounds (paper section 4.1).
  * Pure: reading, checking a user's parameters, and what a template means for a lease.
  */
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { addressList, isCidr } from '../address-list.ts';
 import { nameSchema } from '../facility/index.ts';
 import type { FieldError } from '../problems.ts';
 
@@ -103,20 +104,13 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
   if (template.consumer === 'listen' && parameters.consumerListens.length === 0)
     wrong('consumerListens', "name at least one endpoint where a consumer's PULL socket is bound");
   // The node connects out only to addresses it would let in: said here, where it can be mended, and not by a stream that delivers nothing.
-  if (errors.length === 0)
+  if (errors.length === 0) {
+    const allowed = addressList(parameters.externalAddresses);
     for (const endpoint of parameters.consumerListens)
-      if (!coversAddress(parameters.externalAddresses, addressOf(endpoint)))
+      if (!allowed.check(addressOf(endpoint)))
         wrong('consumerListens', `${endpoint} is at no address of externalAddresses`);
+  }
   return errors.length > 0 ? { errors } : { parameters };
-}
-
-/** An address with or without a prefix length, IPv4 or IPv6. */
-export function isCidr(text: string): boolean {
-  const [address = '', prefix, ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  if (prefix === undefined) return true;
-  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
 }
 
 const LISTEN = /^tcp:\/\/(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/;
@@ -130,16 +124,4 @@ function isListen(text: string): boolean {
 function addressOf(endpoint: string): string {
   const match = LISTEN.exec(endpoint);
   return match?.[1] ?? match?.[2] ?? '';
-}
-
-/** True where every address of `inner` lies in one of `outer`. Host bits of a CIDR are ignored. */
-export function coversAddress(outer: readonly string[], address: string): boolean {
-  const list = new BlockList();
-  for (const cidr of outer) {
-    const [base = '', prefix] = cidr.split('/');
-    const family = isIP(base) === 6 ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(base, family);
-    else list.addSubnet(base, Number(prefix), family);
-  }
-  return list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }

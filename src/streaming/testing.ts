@@ -86,6 +86,8 @@ export async function streamingTest(
         enclave: 'open',
         environments: ['ace'],
         scopes: token.scopes,
+        purpose: '',
+        classification: 'public',
       };
     },
     passMs(ms) {

@@ -3,9 +3,9 @@
  * lease and the node's own credentials, in constant time, with no call to anybody.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { addressList } from '../../address-list.ts';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
-import { addressList } from '../address-list.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { type Admission, openRelay, type Relay, type RelayEvent } from './relay/index.ts';
 

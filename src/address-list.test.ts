@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addressList } from './address-list.ts';
+import { addressList, isCidr } from './address-list.ts';
 
 test('an IPv4 peer on a dual-stack socket counts as IPv4', () => {
   const list = addressList(['10.0.0.0/8', '192.0.2.7']);
@@ -37,6 +37,23 @@ test('an address is in its own /32, in every network above it, and in no other /
       assert.ok(addressList([`${address}/${prefix}`]).check(address));
       assert.ok(addressList([`${address}/${prefix}`]).check(`::ffff:${address}`));
       assert.equal(addressList([address]).check(other), other === address);
+    }),
+  );
+});
+
+test('whatever text is accepted as an address list can be asked', () => {
+  const octet = fc.nat(255);
+  const cidr = fc.oneof(
+    fc.tuple(octet, octet, octet, octet, fc.nat(40)).map(([a, b, c, d, p]) => `${a}.${b}.${c}.${d}/${p}`),
+    fc.tuple(fc.ipV6(), fc.nat(140)).map(([a, p]) => `${a}/${p}`),
+    fc.ipV4Extended(),
+    fc.string(),
+  );
+  fc.assert(
+    fc.property(fc.array(cidr), fc.ipV4(), (texts, address) => {
+      const accepted = texts.filter(isCidr);
+      assert.equal(typeof addressList(accepted).check(address), 'boolean');
+      assert.ok(addressList([...accepted, `${address}/32`]).check(address));
     }),
   );
 });

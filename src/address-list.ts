@@ -5,6 +5,7 @@ export interface AddressList {
   check(address: string): boolean;
 }
 
+/** Host bits of a CIDR are ignored. Every text must have passed `isCidr`. */
 export function addressList(cidrs: readonly string[]): AddressList {
   const list = new BlockList();
   for (const cidr of cidrs) {
@@ -20,4 +21,13 @@ export function addressList(cidrs: readonly string[]): AddressList {
       return family !== 0 && list.check(plain, family === 6 ? 'ipv6' : 'ipv4');
     },
   };
+}
+
+/** An address with or without a prefix length, IPv4 or IPv6. */
+export function isCidr(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  if (prefix === undefined) return true;
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
 }
