@@ -1,0 +1,71 @@
+/**
+ * QoS, accounts and users of the test cluster: one account and one Unix user a project, one QoS a tier. One sacctmgr session over stdin, as each of its RPCs takes 90 ms.
+ * Its exit code says little (1 for "nothing new"), so what came of it is read back.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+export interface SlurmTier {
+  readonly name: string;
+  readonly priority: number;
+  readonly preempts: readonly string[];
+}
+
+export interface SlurmAccount {
+  readonly account: string;
+  readonly user: string;
+  readonly tiers: readonly string[];
+}
+
+export async function makeAccounts(
+  env: Readonly<Record<string, string>>,
+  cluster: string,
+  wanted: { readonly tiers: readonly SlurmTier[]; readonly accounts: readonly SlurmAccount[] },
+): Promise<void> {
+  const read = await sacctmgr(env, ['-nP', 'list', 'assoc', `cluster=${cluster}`, 'format=account,user,qos']);
+  if (isComplete(read, wanted.accounts)) return;
+  const lines = [`add qos ${wanted.tiers.map((t) => t.name).join(',')}`];
+  for (const { name, priority, preempts } of wanted.tiers) {
+    // An empty `preempt=` is taken for all of them, which then is a loop.
+    const over = preempts.length === 0 ? '' : ` preempt=${preempts.join(',')}`;
+    lines.push(`modify qos ${name} set priority=${priority} preemptmode=requeue gracetime=0${over}`);
+  }
+  for (const { account, user, tiers } of wanted.accounts)
+    lines.push(
+      `add account ${account} cluster=${cluster} description=project organization=beamway`,
+      `modify account ${account} cluster=${cluster} set qos=${tiers.join(',')} defaultqos=${tiers[0] ?? ''}`,
+      `add user ${user} cluster=${cluster} account=${account}`,
+    );
+  await sacctmgr(env, ['-i'], `${lines.join('\n')}\n`);
+  const after = await sacctmgr(env, ['-nP', 'list', 'assoc', `cluster=${cluster}`, 'format=account,user,qos']);
+  const qos = await sacctmgr(env, ['-nP', 'list', 'qos', 'format=name,priority,preempt']);
+  const lists = qos.split('\n').map((l) => l.split('|'));
+  const asAsked = wanted.tiers.every((t) =>
+    lists.some(([n, p, over = '']) => n === t.name && Number(p) === t.priority && over === t.preempts.join(',')),
+  );
+  if (!isComplete(after, wanted.accounts) || !asAsked)
+    throw new Error(`accounts and QoS are not as asked:\n${after}${qos}`);
+}
+
+function isComplete(text: string, accounts: readonly SlurmAccount[]): boolean {
+  const lines = text.split('\n').map((l) => l.split('|'));
+  return accounts.every(({ account, user, tiers }) =>
+    lines.some(([a, u, q = '']) => a === account && u === user && tiers.every((t) => q.split(',').includes(t))),
+  );
+}
+
+export async function sacctmgr(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[],
+  input = '',
+): Promise<string> {
+  const child = spawn('/usr/bin/sacctmgr', args, { env: { ...env }, stdio: ['pipe', 'pipe', 'ignore'] });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input);
+  await once(child, 'close');
+  return text;
+}
