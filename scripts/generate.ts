@@ -25,7 +25,7 @@ const markdownTable = (header: readonly string[], rows: readonly (readonly (stri
 function endpoints(): string {
   const lines = Object.values(OPERATIONS).map(
     (o) =>
-      `  '${o.id}': { method: '${o.method}', path: '${o.path}', idempotent: ${o.idempotent}, body: ${o.body !== undefined} },`,
+      `  '${o.id}': { method: '${o.method}', path: '${o.path}', idempotent: ${o.idempotent}, body: ${o.body !== undefined}, form: ${o.form} },`,
   );
   return `/** ${GENERATED} Where each operation of the contract is served. */\nexport const ENDPOINTS = {\n${lines.join('\n')}\n} as const;\n`;
 }

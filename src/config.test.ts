@@ -32,7 +32,7 @@ test('plain HTTP is served on loopback only', () => {
 });
 
 test('every wrong setting is named at once', () => {
-  const env = { BEAMWAY_LOG_LEVEL: 'loud', BEAMWAY_LIMIT_READS: '0', BEAMWAY_POSTGRES: 'mysql' };
+  const env = { BEAMWAY_LOG_LEVEL: 'loud', BEAMWAY_LIMIT_FACTOR: '0', BEAMWAY_POSTGRES: 'mysql' };
   assert.throws(
     () => readSettings(given, env),
     (error: unknown) =>
@@ -55,5 +55,30 @@ test('what is left out has its default, and paths become absolute', () => {
   const settings = readSettings(given, {});
   assert.equal(settings.stateDir, `${process.cwd()}/state`);
   assert.equal(settings.dev, false);
-  assert.deepEqual(settings.limits, { addressPerSecond: 5000, readsPerSecond: 1000, mutationsPerSecond: 200 });
+  assert.equal(settings.limitFactor, 1);
+  assert.deepEqual(settings.trustedProxies, []);
+});
+
+test('trusted proxies are addresses and networks; anything else is refused by name', () => {
+  const proxies = (text: string) => readSettings(given, { BEAMWAY_TRUSTED_PROXIES: text }).trustedProxies;
+  assert.deepEqual(proxies('10.1.2.0/24, ::1'), ['10.1.2.0/24', '::1']);
+  assert.throws(() => proxies('10.1.2.0/24,proxy.example.org'), /BEAMWAY_TRUSTED_PROXIES proxy\.example\.org/);
+});
+
+test('the public URL is an https origin and nothing more; plain http on loopback only', () => {
+  const publicUrl = (text: string): string | undefined => readSettings(given, { BEAMWAY_PUBLIC_URL: text }).publicUrl;
+  assert.equal(readSettings(given, {}).publicUrl, undefined);
+  assert.equal(publicUrl('https://beamway.example.org/'), 'https://beamway.example.org');
+  assert.equal(publicUrl('http://localhost:9999'), 'http://localhost:9999');
+  assert.equal(publicUrl('http://[::1]:9999'), 'http://[::1]:9999');
+  for (const bad of [
+    '',
+    'beamway',
+    'http://beamway.example.org',
+    'https://x.org/path',
+    'https://x.org?a',
+    'https://u@x.org',
+    'ftp://localhost',
+  ])
+    assert.throws(() => publicUrl(bad), ConfigError, bad);
 });

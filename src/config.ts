@@ -6,6 +6,7 @@ import { isIPv6 } from 'node:net';
 import { isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { isCidr } from './address-list.ts';
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -39,9 +40,9 @@ const environmentSchema = z.object({
   BEAMWAY_DATABASE_URL: z.string().optional(),
   BEAMWAY_DATABASE_PASSWORD_FILE: z.string().optional(),
   BEAMWAY_POSTGRES: z.enum(['auto', 'npm', 'system']).default('auto'),
-  BEAMWAY_LIMIT_ADDRESS: z.coerce.number().int().min(1).default(5000),
-  BEAMWAY_LIMIT_READS: z.coerce.number().int().min(1).default(1000),
-  BEAMWAY_LIMIT_MUTATIONS: z.coerce.number().int().min(1).default(200),
+  BEAMWAY_PUBLIC_URL: z.string().optional(),
+  BEAMWAY_LIMIT_FACTOR: z.coerce.number().min(0.01).max(10_000).default(1),
+  BEAMWAY_TRUSTED_PROXIES: z.string().default(''),
 });
 
 export interface Settings {
@@ -54,12 +55,12 @@ export interface Settings {
   readonly databaseUrl: string | undefined;
   readonly databasePasswordFile: string | undefined;
   readonly postgres: 'auto' | 'npm' | 'system';
-  /** Requests a second by address, and by token for reads and mutations. */
-  readonly limits: {
-    readonly addressPerSecond: number;
-    readonly readsPerSecond: number;
-    readonly mutationsPerSecond: number;
-  };
+  /** Scheme, host and port by which browsers know us, where a TLS terminator stands before us; undefined: as we listen. */
+  readonly publicUrl: string | undefined;
+  /** Multiplies every rate, burst and cap of limits.yaml. */
+  readonly limitFactor: number;
+  /** CIDRs of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
 }
 
 export interface UpArguments {
@@ -90,6 +91,19 @@ export function readSettings(given: UpArguments, env: Readonly<Record<string, st
       'BEAMWAY_DATABASE_URL holds a password: put it into a 0600 file and name that in BEAMWAY_DATABASE_PASSWORD_FILE.',
     );
   }
+  const publicUrl = settings.BEAMWAY_PUBLIC_URL;
+  if (publicUrl !== undefined && !isPublicUrl(publicUrl))
+    throw new ConfigError(
+      `BEAMWAY_PUBLIC_URL ${publicUrl}: write the https origin that browsers use, for example https://beamway.example.org (plain http on loopback only).`,
+    );
+  const trustedProxies = settings.BEAMWAY_TRUSTED_PROXIES.split(',')
+    .map((cidr) => cidr.trim())
+    .filter((cidr) => cidr !== '');
+  const noCidr = trustedProxies.find((cidr) => !isCidr(cidr));
+  if (noCidr !== undefined)
+    throw new ConfigError(
+      `BEAMWAY_TRUSTED_PROXIES ${noCidr}: write addresses or networks with commas between, for example 10.1.2.0/24,::1`,
+    );
   const absolute = (path: string): string => (isAbsolute(path) ? path : resolve(path));
   return {
     stateDir: absolute(given.state),
@@ -100,10 +114,16 @@ export function readSettings(given: UpArguments, env: Readonly<Record<string, st
     databaseUrl: settings.BEAMWAY_DATABASE_URL,
     databasePasswordFile: settings.BEAMWAY_DATABASE_PASSWORD_FILE,
     postgres: settings.BEAMWAY_POSTGRES,
-    limits: {
-      addressPerSecond: settings.BEAMWAY_LIMIT_ADDRESS,
-      readsPerSecond: settings.BEAMWAY_LIMIT_READS,
-      mutationsPerSecond: settings.BEAMWAY_LIMIT_MUTATIONS,
-    },
+    publicUrl: publicUrl === undefined ? undefined : new URL(publicUrl).origin,
+    limitFactor: settings.BEAMWAY_LIMIT_FACTOR,
+    trustedProxies,
   };
+}
+
+/** An origin and nothing more. */
+function isPublicUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, pathname, search, hash, username } = new URL(text);
+  if (pathname !== '/' || search !== '' || hash !== '' || username !== '') return false;
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replaceAll(/^\[|\]$/g, '')));
 }

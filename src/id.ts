@@ -7,7 +7,20 @@ import { randomBytes } from 'node:crypto';
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const ID_CHARACTERS = 20;
 
-export type IdPrefix = 'tok' | 'job' | 'str' | 'crd' | 'clm' | 'run' | 'req' | 'win' | 'inc' | 'chg';
+export type IdPrefix =
+  | 'tok'
+  | 'job'
+  | 'str'
+  | 'crd'
+  | 'clm'
+  | 'run'
+  | 'req'
+  | 'win'
+  | 'inc'
+  | 'chg'
+  | 'fac'
+  | 'lck'
+  | 'ntc';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 
 /** `count` characters of 5 random bits each. */

@@ -6,10 +6,14 @@ import { Command, CommanderError } from 'commander';
 import {
   addOnlineCommands,
   CommandError,
+  clientFrom,
+  duration,
   EXIT,
   exitCodeOf,
   explain,
+  printVerification,
   profilePath,
+  recordsSince,
 } from '../clients/typescript/src/cli/index.ts';
 import { completionScript } from './completion.ts';
 
@@ -25,7 +29,10 @@ program
   .requiredOption('--state <dir>', 'where everything it must remember lies')
   .option('--listen <address>', 'ADDRESS:PORT; port 0 takes a free one', '127.0.0.1:8080')
   .option('--facility <dir>', 'the facility as code; default: the example that comes with the checkout')
-  .option('--dev', 'for trying it out: prints an administrator’s session, local jobs run as you')
+  .option(
+    '--dev',
+    'for trying it out: prints an administrator’s session and accounts to sign in with, local jobs run as you',
+  )
   .addHelpText(
     'after',
     '\nPrints one JSON line when ready. SIGTERM ends everything it started.\n\nExample:\n  beamway up --state /tmp/beamway --listen 127.0.0.1:0 --dev\n',
@@ -70,9 +77,8 @@ program
     },
   );
 
-program
-  .command('admin')
-  .description('first administrator')
+const admin = program.command('admin').description('an administrator, made by whoever owns the state folder');
+admin
   .command('init')
   .description('print a session of an administrator for the system on --state, running or not')
   .requiredOption('--state <dir>')
@@ -82,9 +88,84 @@ program
     const hours = Number(options.lifetimeHours);
     if (!(hours > 0 && hours <= 24)) throw new CommandError('--lifetime-hours: more than 0, at most 24');
     const { initAdmin } = await import('./init-admin.ts');
-    const issued = await initAdmin(options.state, hours * 3600);
+    const issued = await initAdmin({ stateDir: options.state, lifetimeSeconds: hours * 3600 });
     process.stdout.write(options.json === true ? `${JSON.stringify(issued)}\n` : `${issued.value}\n`);
   });
+admin
+  .command('break-glass')
+  .description('the same for the day when nobody can sign in: one hour at most, with a reason in the audit log')
+  .requiredOption('--state <dir>')
+  .requiredOption('--reason <text>', 'why; recorded before the session exists')
+  .option('--lifetime-minutes <minutes>', 'how long it lives, at most 60', '30')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nExample:\n  beamway admin break-glass --state /srv/beamway --reason "identity provider down, incident 42"\n',
+  )
+  .action(async (options: { state: string; reason: string; lifetimeMinutes: string; json?: boolean }) => {
+    const minutes = Number(options.lifetimeMinutes);
+    if (!(minutes > 0 && minutes <= 60)) throw new CommandError('--lifetime-minutes: more than 0, at most 60');
+    if (options.reason.trim().length < 3) throw new CommandError('--reason: say why');
+    const { initAdmin } = await import('./init-admin.ts');
+    const issued = await initAdmin({
+      stateDir: options.state,
+      lifetimeSeconds: minutes * 60,
+      breakGlass: options.reason,
+    });
+    process.stdout.write(options.json === true ? `${JSON.stringify(issued)}\n` : `${issued.value}\n`);
+  });
+
+program
+  .command('backup')
+  .description('all state of a system, running or not, into a new folder')
+  .requiredOption('--state <dir>')
+  .requiredOption('--to <dir>', 'new; guard it like the state folder: it holds keys')
+  .option('--facility <dir>', 'keep the facility folder with it')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nExample:\n  beamway backup --state /srv/beamway --facility /etc/beamway --to /backup/monday\n',
+  )
+  .action(async (options: { state: string; to: string; facility?: string; json?: boolean }) => {
+    const { backupState } = await import('./backup-state.ts');
+    const { state: stateDir, to, facility, json } = options;
+    const done = await backupState({ stateDir, to, ...(facility === undefined ? {} : { facilityDir: facility }) });
+    process.stdout.write(
+      json === true
+        ? `${JSON.stringify(done)}\n`
+        : `${done.to}: ${done.rows} rows of ${done.tables} tables as of ${done.madeAt}, ${done.files} files\n`,
+    );
+  });
+
+program
+  .command('restore')
+  .description('a backup into an empty state folder; sessions are revoked')
+  .requiredOption('--from <dir>', 'made by beamway backup')
+  .requiredOption('--state <dir>', 'new or empty')
+  .option('--facility <dir>', 'where the facility folder of the backup goes; new or empty')
+  .option('--revoke-tokens', 'revoke every project access token too: some may have been revoked after the backup')
+  .option('--json', 'print one JSON document')
+  .addHelpText('after', '\nExample:\n  beamway restore --from /backup/monday --state /srv/beamway-restored\n')
+  .action(
+    async (options: { from: string; state: string; facility?: string; revokeTokens?: boolean; json?: boolean }) => {
+      const { restoreState } = await import('./restore-state.ts');
+      const done = await restoreState({
+        from: options.from,
+        stateDir: options.state,
+        revokeTokens: options.revokeTokens === true,
+        ...(options.facility === undefined ? {} : { facilityDir: options.facility }),
+      });
+      const warning =
+        done.validTokens === 0
+          ? ''
+          : `${done.validTokens} tokens are valid again as they were then, also those revoked since: look at \`beamway token list\`, or restore with --revoke-tokens\n`;
+      process.stdout.write(
+        options.json === true
+          ? `${JSON.stringify(done)}\n`
+          : `${options.state}: ${done.rows} rows and ${done.files} files of ${done.madeAt}; audit log intact, ${done.auditRecords} records; ${done.revokedSessions} sessions revoked\n${warning}`,
+      );
+    },
+  );
 
 program
   .command('check')
@@ -109,6 +190,33 @@ program
   });
 
 addOnlineCommands(program, process.env);
+
+const audit = program.commands.find((c) => c.name() === 'audit') ?? program.command('audit');
+(audit.commands.find((c) => c.name() === 'verify') ?? audit.command('verify'))
+  .option('--records <file>', 'an exported file in place of the facility’s log; no server, no token')
+  .option('--key <file>', 'with --records: the public key, from beamway audit key; its checkpoints are checked too')
+  .action(async (options: { records?: string; key?: string; json?: boolean }) => {
+    if (options.records === undefined && options.key !== undefined)
+      throw new CommandError('--key goes with --records.');
+    if (options.records === undefined) return printVerification(clientFrom(process.env), options);
+    const { auditVerifyFile } = await import('./audit-verbs.ts');
+    report(await auditVerifyFile(options.records, options.key), options.json);
+  });
+audit
+  .command('prune')
+  .description('drop the periods of the log whose retention is over, as the owner of the state folder')
+  .requiredOption('--state <dir>')
+  .requiredOption('--facility <dir>', 'whose audit.yaml says how long records are kept')
+  .option('--archive <dir>', 'write the records there first, as JSON Lines')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nExample:\n  beamway audit prune --state /var/lib/beamway-state --facility /etc/beamway --archive /archive/audit\n',
+  )
+  .action(async (options: { state: string; facility: string; archive?: string; json?: boolean }) => {
+    const { auditPrune } = await import('./audit-verbs.ts');
+    report(await auditPrune(options), options.json);
+  });
 
 const policy = program.commands.find((c) => c.name() === 'policy') ?? program.command('policy');
 policy
@@ -142,6 +250,32 @@ policy
         : { dir: text.slice(0, at), environment: text.slice(at + 1) };
     };
     report(policyDiff(side(a), side(b)), options.json);
+  });
+
+policy
+  .command('replay')
+  .description(
+    'which recorded requests would other policies decide otherwise? exit 1 where any would, or a record cannot be read',
+  )
+  .requiredOption('--facility <dir>', 'the candidate: a facility folder')
+  .option('--records <file>', 'JSON Lines of `beamway audit export`; - reads the standard input')
+  .option('--since <duration>', 'ask the server for its records of so long, for example 7d', duration)
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nReads that were allowed are not recorded, so nothing is said about them.\n\nExamples:\n  beamway policy replay --facility new-facility --since 7d\n  beamway policy replay --facility new-facility --records audit.jsonl\n',
+  )
+  .action(async (options: { facility: string; records?: string; since?: number; json?: boolean }) => {
+    const { policyReplay, recordsIn } = await import('./policy-verbs.ts');
+    const { facility, records: file, since } = options;
+    const sources = [
+      ...(file === undefined ? [] : [recordsIn(file)]),
+      ...(since === undefined ? [] : [recordsSince(clientFrom(process.env), since)]),
+    ];
+    const [records, another] = sources;
+    if (records === undefined || another !== undefined)
+      throw new CommandError('say where the records come from: --records FILE or --since DURATION');
+    report(await policyReplay(facility, records), options.json);
   });
 
 function report(

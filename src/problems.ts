@@ -52,7 +52,70 @@ export const PROBLEMS = {
     title: 'The token was revoked',
     remedy: 'Mint a new token; ask a project lead if you did not revoke it.',
   },
+  'identity-refused': {
+    status: 400,
+    title: 'The subject token is not believed here',
+    remedy:
+      'Get a fresh one for the audience that this facility names; ask the operators whether its issuer is trusted.',
+  },
+  'target-refused': {
+    status: 400,
+    title: 'No token for that project or environment',
+    remedy: 'Name another audience (a project) or resource (environments); the description lists them.',
+  },
+  'scope-refused': {
+    status: 400,
+    title: 'No token with those scopes',
+    remedy: 'Ask for fewer scopes; the description lists them.',
+  },
+  'unsupported-grant': {
+    status: 400,
+    title: 'That grant is not served here',
+    remedy: 'Send grant_type=urn:ietf:params:oauth:grant-type:token-exchange.',
+  },
+  'authorization-pending': {
+    status: 400,
+    title: 'Nobody has confirmed this code yet',
+    remedy: 'Ask again after the interval in seconds that the device code came with.',
+  },
+  'slow-down': {
+    status: 400,
+    title: 'You ask too often',
+    remedy: 'Wait five seconds longer between two questions, from now on.',
+  },
+  'login-denied': { status: 400, title: 'The person said no', remedy: 'Begin anew if that was a mistake.' },
+  'login-expired': {
+    status: 400,
+    title: 'The code is used up or has expired',
+    remedy: 'Begin anew: a code holds for ten minutes and once.',
+  },
+  'sign-in-failed': { status: 400, title: 'The sign-in did not come to its end', remedy: 'Sign in again.' },
+  'foreign-form': {
+    status: 403,
+    title: 'This form was not sent from our page',
+    remedy: 'Open the page again and send it from there.',
+  },
+  'token-used-up': {
+    status: 401,
+    title: 'The token has no use left',
+    remedy: 'Mint a new token; maxUses bounds how many requests it may authorize.',
+  },
+  'token-wrong-source': {
+    status: 403,
+    title: 'The token may not be used from this address',
+    remedy: 'Call from one of the source ranges that `beamway token show` lists, or mint a token for yours.',
+  },
   refused: { status: 403, title: 'Policy refuses this', remedy: 'See rules: each names what would have to change.' },
+  'factor-wrong': {
+    status: 403,
+    title: 'The second factor was not accepted',
+    remedy: 'Try again with the present code of your app, a passkey, or a recovery code.',
+  },
+  'factor-locked': {
+    status: 429,
+    title: 'Too many wrong codes',
+    remedy: 'Wait for Retry-After seconds, or use a passkey.',
+  },
   'not-found': {
     status: 404,
     title: 'No such thing, or none that you may see',
@@ -70,6 +133,11 @@ export const PROBLEMS = {
     remedy: 'Send headers and body without long pauses; repeat with the same Idempotency-Key.',
   },
   conflict: { status: 409, title: 'The present state forbids this', remedy: 'Read the object again and decide anew.' },
+  'import-too-large': {
+    status: 409,
+    title: 'The import would end too many members at once',
+    remedy: 'Look at the plan (--dry-run) and at the source; import with --force if it is right.',
+  },
   'idempotency-in-progress': {
     status: 409,
     title: 'The same request is still being carried out',
@@ -116,6 +184,11 @@ export const PROBLEMS = {
     remedy: 'Send fewer or shorter headers, 16 KiB in all.',
   },
   'rate-limited': { status: 429, title: 'Too many requests', remedy: 'Wait for Retry-After seconds.' },
+  'too-many-in-flight': {
+    status: 429,
+    title: 'Too many requests at once',
+    remedy: 'Wait for answers before asking more; repeat after Retry-After seconds.',
+  },
   'limit-reached': {
     status: 429,
     title: 'A limit of the project is reached',
@@ -125,6 +198,11 @@ export const PROBLEMS = {
     status: 500,
     title: 'Something failed on our side',
     remedy: 'Repeat with the same Idempotency-Key; quote the request id to the operators.',
+  },
+  'source-failed': {
+    status: 502,
+    title: 'The source could not be read',
+    remedy: 'Mend what detail names and import again; nothing was changed.',
   },
   'no-capacity': {
     status: 503,

@@ -9,28 +9,43 @@ import {
   apiMigrations,
   auditRoutes,
   facilityRoutes,
+  factorRoutes,
   httpServer,
   jobRoutes,
-  type LimitRates,
+  lockdownRoutes,
+  type OauthDeps,
+  oauthRoutes,
   openDenialTally,
   type PipelineDeps,
+  pagesOrigin,
+  peopleRoutes,
   policyRoutes,
   pruneClaims,
   type Routes,
   requestLimits,
   runRoutes,
+  signInRoutes,
   streamRoutes,
   tokenRoutes,
 } from './api/index.ts';
-import { type AuditLog, auditMigrations, openAuditLog } from './audit/index.ts';
+import {
+  type AuditLog,
+  auditMigrations,
+  openAuditKeys,
+  openAuditLog,
+  readAuditRules,
+  sealChain,
+} from './audit/index.ts';
 import { type Clock, systemClock } from './clock.ts';
 import {
   type ComputeDeps,
   computeMigrations,
   followJobs,
   JOB_CHANGED,
+  type JobChange,
   type LocalScheduler,
   openLocalScheduler,
+  recordJobChange,
   type Scheduler,
 } from './compute/index.ts';
 
@@ -45,19 +60,48 @@ import {
   readOutbox,
   startQueue,
 } from './database/index.ts';
-import { type Cluster, type Facility, loadFacility, type Tier } from './facility/index.ts';
+import { type Cluster, type Facility, liveProjects, loadFacility, type Tier } from './facility/index.ts';
 import { newId } from './id.ts';
 import {
+  type Caller,
+  type DevAccount,
   type IssueDeps,
   identityMigrations,
+  isOutsidePurpose,
+  LOCKDOWN_CHANGED,
+  loadFederation,
+  loadPeopleSettings,
+  loadSignIn,
+  loadTokenRules,
+  openIssuerKeys,
+  openSigningKeys,
+  openTokenUse,
   openTokenVerifier,
+  type Provider,
+  pruneExchanged,
   revokeToken,
   systemCaller,
   TOKEN_REVOKED,
 } from './identity/index.ts';
+import { openPeople } from './open-people.ts';
+import { openSignIn } from './open-sign-in.ts';
 import { executeRuns, type PathwayDeps, pathwayMigrations } from './pathway/index.ts';
-import { loadPolicySet, openPolicy, type PolicySet } from './policy/index.ts';
 import {
+  type Action,
+  type Circumstances,
+  databaseSource,
+  loadLimitRules,
+  loadPolicySet,
+  openLeases,
+  openPolicy,
+  type PolicySet,
+  policyAlarms,
+  policyMigrations,
+  pruneRateBuckets,
+  recordPolicyLoad,
+} from './policy/index.ts';
+import {
+  applyLockdown,
   checkAttachments,
   claimStreams,
   expireStreams,
@@ -77,14 +121,25 @@ export interface ServerOptions {
   readonly facilityDir: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly target: DatabaseTarget;
-  readonly limits: LimitRates;
+  /** Multiplies every rate, burst and cap of limits.yaml; 1 unless told. */
+  readonly limitFactor?: number;
+  /** CIDRs of proxies whose X-Forwarded-For is believed; none unless told. */
+  readonly trustedProxies?: readonly string[];
   readonly logLevel: string;
+  /** Scheme, host and port by which browsers know us; absent: as we listen. */
+  readonly publicUrl?: string;
+  /** Of `up --dev`: identity providers beside those of the facility. */
+  readonly devProviders?: readonly Provider[];
+  /** Of `up --dev`: people with their projects, beside those of people.yaml's sources. */
+  readonly devAccounts?: readonly DevAccount[];
   /** Local jobs run as this user; needs root. */
   readonly runAs?: { readonly uid: number; readonly gid: number };
 }
 
 export interface RunningServer {
   readonly url: string;
+  /** Scheme, host and port of the pages. */
+  readonly origin: string;
   readonly facility: Facility;
   /** For issuing the bearers that `up` hands out. */
   readonly issue: IssueDeps;
@@ -99,8 +154,9 @@ export interface RunningServer {
 /** All rooms' schema, in the order of their dependency. */
 export const MIGRATIONS: readonly RoomMigrations[] = [
   databaseMigrations,
-  { room: 'audit', migrations: auditMigrations, appendOnly: ['audit_record'] },
+  { room: 'audit', migrations: auditMigrations, appendOnly: ['audit_record', 'audit_period', 'audit_checkpoint'] },
   { room: 'identity', migrations: identityMigrations },
+  { room: 'policy', migrations: policyMigrations },
   { room: 'compute', migrations: computeMigrations },
   { room: 'streaming', migrations: streamingMigrations },
   { room: 'pathway', migrations: pathwayMigrations },
@@ -111,6 +167,9 @@ export const MIGRATIONS: readonly RoomMigrations[] = [
 const SWEEP_MS = 5000;
 const EXPIRY_QUEUE = 'stream-expiry';
 const TIDY_MS = 600_000;
+const SEAL_LOOK_MS = 10_000;
+const PEOPLE_LOOK_MS = 20_000;
+const NOTICE_LOOK_MS = 900_000;
 const OUTBOX_KEEP = { keepMs: 3_600_000, forgetConsumersAfterMs: 30 * 86_400_000 };
 
 /** Throws YamlError for a faulty facility folder, and what the database or a scheduler throws when it cannot start. */
@@ -137,31 +196,62 @@ type Closer = (how: StopHow) => void | Promise<void>;
 async function openServer(options: ServerOptions, closers: Closer[]): Promise<Omit<RunningServer, 'stop'>> {
   const clock = systemClock;
   const logger = pino({ level: options.logLevel, base: { part: 'control' } }, pino.destination(2));
-  const facility = loadFacility(options.facilityDir);
+  const live = liveProjects(loadFacility(options.facilityDir));
+  const { facility } = live;
+  const peopleSettings = loadPeopleSettings(facility);
   const templates = loadTemplates(facility);
+  const auditRules = readAuditRules(options.facilityDir);
+  const rules = loadTokenRules(options.facilityDir);
+  const signIn = loadSignIn(options.facilityDir);
+  const federation = loadFederation(facility);
   const policySet = loadPolicySet(options.facilityDir);
-  const policy = openPolicy(policySet, logger);
+  const limitRules = loadLimitRules(options.facilityDir, options.limitFactor);
   await migrate(options.target, MIGRATIONS, { clock, log: logger });
   const database = openDatabase(options.target, { clock, log: logger, maxConnections: 16 });
   closers.push(() => database.close());
   const db = database.kysely;
-  await registerNodes(
-    db,
-    facility.streamingNodes.map((n) => n.name),
-  );
   const queue = await startQueue(database);
   closers.push(() => queue.stop());
-  const audit = openAuditLog(db);
+  // Its own connections: a transaction that waits for its record must never hold the one that the record needs.
+  const auditDatabase = openDatabase(options.target, { clock, log: logger, maxConnections: 2 });
+  closers.push(() => auditDatabase.close());
+  const audit = openAuditLog(auditDatabase.kysely);
+  const auditFolder = join(options.stateDir, 'audit');
+  const { signer, trusted, publicKeyPem } = openAuditKeys(auditFolder);
+  const seal = { db, clock, audit, signer, file: join(auditFolder, 'checkpoints.jsonl') };
+  const policy = openPolicy(policySet, logger, policyAlarms({ audit, clock, log: logger }));
+  const leases = openLeases({
+    source: databaseSource(db),
+    clock,
+    log: logger,
+    shareWhenAway: limitRules.withoutDatabase.share,
+  });
+  closers.push(() => leases.close());
   const denials = openDenialTally(audit, clock);
   closers.push(async () => {
     denials.stop();
     await denials.flush().catch((cause: unknown) => logger.warn({ err: cause }, 'denials could not be written'));
     await audit.flush();
   });
+  const added = await registerNodes(
+    db,
+    facility.streamingNodes.map((n) => n.name),
+  );
+  for (const node of added)
+    await recordAct(audit, clock, { part: 'streaming', action: 'node.registered', resource: `node/${node}` });
   const policyLoaded = (set: PolicySet): Promise<void> => recordPolicyLoad(audit, clock, set);
   await policyLoaded(policySet);
-  const verifier = await openTokenVerifier(db, clock);
+  const verifier = await openTokenVerifier(db, clock, peopleSettings.roles);
   closers.push(() => verifier.stop());
+  const keys = await openSigningKeys({
+    db,
+    clock,
+    sealFile: join(options.stateDir, 'keys', 'signing-keys.json'),
+    log: logger,
+  });
+  closers.push(() => keys.stop());
+  const tokenUse = openTokenUse({ db, clock, rules, log: logger });
+  closers.push(() => tokenUse.stop());
   const schedulers = new Map<string, Scheduler>();
   for (const cluster of facility.clusters) {
     const scheduler = await openCluster(options, cluster, { tiers: [...facility.tiers.values()], clock, logger });
@@ -196,7 +286,13 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
       }),
     log: logger,
   };
-  const pathway: PathwayDeps = { db, clock, facility, audit, policy, compute, streaming, log: logger };
+  const withinPurpose = (caller: Caller, action: Action): boolean => !isOutsidePurpose(rules, caller, action);
+  const circumstances = (caller: Caller, action: Action): Circumstances => ({
+    now: clock.now(),
+    lockdown: verifier.lockedDown(),
+    withinPurpose: withinPurpose(caller, action),
+  });
+  const pathway: PathwayDeps = { db, clock, facility, audit, policy, circumstances, compute, streaming, log: logger };
   for (const cluster of schedulers.keys()) {
     const follower = followJobs(compute, cluster);
     closers.push(() => follower.stop());
@@ -205,7 +301,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
   closers.push(() => executor.stop());
 
   const events = readOutbox(database, {
-    topics: [TOKEN_REVOKED, JOB_CHANGED],
+    topics: [TOKEN_REVOKED, LOCKDOWN_CHANGED, JOB_CHANGED],
     consumer: 'control',
     from: 'oldest',
     clock,
@@ -213,7 +309,11 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     async handle(batch) {
       for (const event of batch) {
         if (event.topic === TOKEN_REVOKED) await revokeIssued(streaming, event.key);
-        else await afterJobChanged(streaming, event.payload);
+        else if (event.topic === LOCKDOWN_CHANGED) await applyLockdown(streaming);
+        else {
+          await recordJobChange(audit, event);
+          await afterJobChanged(streaming, event.payload);
+        }
       }
       executor.wake();
     },
@@ -224,37 +324,79 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
   const tidy = every(
     clock,
     TIDY_MS,
-    () => pruneClaims(db, new Date(clock.now())).then(() => pruneOutbox(database, OUTBOX_KEEP)),
+    async () => {
+      await pruneClaims(db, new Date(clock.now()));
+      await pruneExchanged(db, new Date(clock.now()));
+      await keys.turn();
+      await pruneRateBuckets(db);
+      await pruneOutbox(database, OUTBOX_KEEP);
+    },
     logger,
   );
-  closers.push(sweep, tidy);
+  const seals = every(clock, SEAL_LOOK_MS, () => sealChain(seal, auditRules), logger);
+  closers.push(sweep, tidy, seals);
+  const people = await openPeople(
+    { db, clock, audit, verifier, live, settings: peopleSettings, log: logger },
+    options.devAccounts ?? [],
+  );
+  closers.push(() => people.stop());
+  closers.push(every(clock, PEOPLE_LOOK_MS, () => people.sync(), logger));
+  closers.push(every(clock, NOTICE_LOOK_MS, () => people.notify(), logger));
 
   const pipeline: PipelineDeps = {
     db,
     clock,
     verifier,
+    tokenUse,
+    withinPurpose,
     policy,
     audit,
-    limits: requestLimits(options.limits),
+    limits: requestLimits({ rules: limitRules, leases, clock }),
     denials,
     log: logger,
   };
-  const issue: IssueDeps = { db, clock, facility };
+  const issue: IssueDeps = { db, clock, facility, rules };
+  let origin = options.publicUrl ?? '';
+  const { login, factors, pages } = openSignIn(
+    { ...pipeline, origin: () => origin },
+    { settings: signIn, devProviders: options.devProviders ?? [], stateDir: options.stateDir, title: facility.title },
+  );
+  const oauth: OauthDeps = {
+    ...issue,
+    audit,
+    keys,
+    policy,
+    tokenUse,
+    circumstances,
+    federation,
+    audiences: federation.audiences,
+    issuerKeys: openIssuerKeys({ clock, log: logger }),
+    issuer: () => origin,
+    lockedDown: () => verifier.lockedDown(),
+    bearer: (text, address) => verifier.verify(text, { address }),
+  };
   const routes: Routes = {
     ...facilityRoutes(facility),
+    ...signInRoutes(login, () => origin),
+    ...factorRoutes(factors),
     ...tokenRoutes({ ...issue, verifier }),
     ...jobRoutes(compute),
     ...streamRoutes(streaming),
     ...runRoutes(pathway, executor),
-    ...policyRoutes({ db, clock, facility, policy }),
-    ...auditRoutes({ db }),
+    ...lockdownRoutes({ db, clock, verifier }),
+    ...peopleRoutes(people.routes),
+    ...oauthRoutes(oauth),
+    ...policyRoutes({ db, clock, facility, policy, withinPurpose, settled: peopleSettings.roles }),
+    ...auditRoutes({ ...seal, trusted, publicKeyPem }),
   };
-  const server = httpServer(pipeline, routes, logger);
+  const server = httpServer({ ...pipeline, pages, trustedProxies: options.trustedProxies ?? [] }, routes, logger);
   closers.push(() => server.close());
   const url = await server.listen(options.listen);
+  origin = options.publicUrl ?? pagesOrigin(url);
   logger.info({ url }, 'control plane listens');
   return {
     url,
+    origin,
     facility,
     issue,
     revoke: (id, by) => revokeToken({ db, clock, verifier }, systemCaller(by), id).then(() => undefined),
@@ -289,33 +431,29 @@ function openCluster(options: ServerOptions, cluster: Cluster, tools: ClusterToo
   });
 }
 
-/** Before it is in force: a set nobody recorded never decides. */
-function recordPolicyLoad(audit: AuditLog, clock: Clock, set: PolicySet): Promise<void> {
-  const { digest, base, overlays } = set;
+/** What Beamway did by itself, in nobody's name. */
+function recordAct(
+  audit: AuditLog,
+  clock: Clock,
+  act: { readonly part: string; readonly action: string; readonly resource: string; readonly detail?: object },
+): Promise<void> {
   return audit.append({
     at: new Date(clock.now()),
     requestId: newId('req'),
     phase: 'event',
     callerKind: 'system',
-    callerId: 'policy',
-    subject: 'policy',
+    callerId: act.part,
+    subject: act.part,
     project: null,
-    action: 'policy.loaded',
-    resource: `policy/${digest}`,
+    action: act.action,
+    resource: act.resource,
     status: null,
-    detail: {
-      base: base.map((p) => p.id),
-      overlays: Object.fromEntries([...overlays].map(([name, list]) => [name, list.map((p) => p.id)])),
-    },
+    detail: { ...act.detail },
   });
 }
 
 async function afterJobChanged(streaming: StreamingDeps, payload: unknown): Promise<void> {
-  const { job, ended, streams } = payload as {
-    readonly job: string;
-    readonly ended: boolean;
-    readonly streams: readonly string[];
-  };
+  const { job, ended, streams } = payload as JobChange;
   if (ended) await releaseClaims(streaming, job, streams);
 }
 

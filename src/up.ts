@@ -8,8 +8,19 @@ import { pino } from 'pino';
 import { systemClock } from './clock.ts';
 import type { Settings } from './config.ts';
 import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
+import type { DevIdentityProvider, DevLogin } from './dev-identity-provider.ts';
 import { loadFacility } from './facility/index.ts';
-import { issueNodeBearer, issueSession, tokensPage } from './identity/index.ts';
+import {
+  type DevAccount,
+  issueNodeBearer,
+  issueSession,
+  loadFederation,
+  loadPeopleSettings,
+  loadSignIn,
+  loadTokenRules,
+  type Provider,
+  tokensPage,
+} from './identity/index.ts';
 import { loadPolicySet } from './policy/index.ts';
 import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { type RunningServer, startServer } from './server.ts';
@@ -22,7 +33,10 @@ export interface ReadyLine {
   readonly url: string;
   readonly nodes: readonly { readonly name: string; readonly pid: number }[];
   readonly pid: number;
+  /** Of --dev: a session of an administrator for the command line, accounts for the browser, and where to sign in with them. */
   readonly adminToken?: string;
+  readonly signIn?: string;
+  readonly devAccounts?: readonly DevLogin[];
 }
 
 export interface RunningSystem {
@@ -47,6 +61,10 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
   // What is wrong with the facility is said before anything is started.
   loadTemplates(loadFacility(settings.facilityDir));
+  loadTokenRules(settings.facilityDir);
+  loadSignIn(settings.facilityDir);
+  loadFederation(loadFacility(settings.facilityDir));
+  loadPeopleSettings(loadFacility(settings.facilityDir));
   loadPolicySet(settings.facilityDir);
   const record = join(settings.stateDir, 'up.json');
   const earlier = readJson(record) as UpRecord | undefined;
@@ -65,8 +83,18 @@ export async function up(settings: Settings): Promise<RunningSystem> {
         : undefined;
     if (embedded !== undefined) undo.push(() => embedded.stop());
     const target = targetOf(settings, embedded);
-    const server = await serve(settings, { target, samePort: settings.listen.port === 0 ? earlier?.port : undefined });
+    const accounts = settings.dev ? await startAccounts(settings) : undefined;
+    if (accounts !== undefined) undo.push(() => accounts.stop());
+    const devProviders = accounts === undefined ? [] : [accounts.provider];
+    const devAccounts = settings.dev ? loadSignIn(settings.facilityDir).dev.accounts : [];
+    const server = await serve(settings, {
+      target,
+      devProviders,
+      devAccounts,
+      samePort: settings.listen.port === 0 ? earlier?.port : undefined,
+    });
     undo.push(() => server.stop({ endJobs: true }));
+    accounts?.serve(server.origin);
     const self = identityOf(process.pid);
     if (self === undefined) throw new Error('/proc does not show this process');
     writeAside(record, { ...self, port: Number(new URL(server.url).port) });
@@ -92,6 +120,7 @@ export async function up(settings: Settings): Promise<RunningSystem> {
       nodes: nodes.map((n) => ({ name: n.name, pid: n.pid() })),
       pid: process.pid,
       ...(adminToken === undefined ? {} : { adminToken }),
+      ...(accounts === undefined ? {} : { signIn: `${server.origin}/beamway/sign-in`, devAccounts: accounts.logins }),
     };
     const reload = async (): Promise<void> => {
       try {
@@ -107,6 +136,12 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   }
 }
 
+/** Loaded here and only with --dev: nothing else may start a provider that anybody on this machine could reach. */
+async function startAccounts(settings: Settings): Promise<DevIdentityProvider> {
+  const { startDevIdentityProvider } = await import('./dev-identity-provider.ts');
+  return startDevIdentityProvider(loadSignIn(settings.facilityDir).dev.accounts);
+}
+
 function targetOf(settings: Settings, embedded: EmbeddedDatabase | undefined): DatabaseTarget {
   if (embedded !== undefined) return { embedded };
   const url = settings.databaseUrl ?? '';
@@ -116,7 +151,12 @@ function targetOf(settings: Settings, embedded: EmbeddedDatabase | undefined): D
 /** After a crash the port of before is taken again where it is free, so that clients that hold the URL find us. */
 async function serve(
   settings: Settings,
-  how: { readonly target: DatabaseTarget; readonly samePort: number | undefined },
+  how: {
+    readonly target: DatabaseTarget;
+    readonly devProviders: readonly Provider[];
+    readonly devAccounts: readonly DevAccount[];
+    readonly samePort: number | undefined;
+  },
 ): Promise<RunningServer> {
   const runAs = settings.dev ? undefined : unprivilegedUser();
   const options = {
@@ -124,7 +164,11 @@ async function serve(
     clustersDir: join(serviceFolder(settings.stateDir), 'clusters'),
     facilityDir: settings.facilityDir,
     target: how.target,
-    limits: settings.limits,
+    devProviders: how.devProviders,
+    devAccounts: how.devAccounts,
+    ...(settings.publicUrl === undefined ? {} : { publicUrl: settings.publicUrl }),
+    limitFactor: settings.limitFactor,
+    trustedProxies: settings.trustedProxies,
     logLevel: settings.logLevel,
     ...(runAs === undefined ? {} : { runAs }),
   };

@@ -4,11 +4,16 @@
  */
 import { connect } from 'node:net';
 
+export interface LoopRequest {
+  readonly method: 'GET' | 'DELETE';
+  readonly path: string;
+  readonly token?: string;
+}
+
 export interface LoopOptions {
   readonly url: string;
-  readonly path: string;
-  /** Connections take these in turn. Empty: no header. */
-  readonly tokens: readonly string[];
+  /** Dealt out to the connections, each of which sends its own in turn. */
+  readonly requests: readonly LoopRequest[];
   readonly connections: number;
   readonly forMs: number;
 }
@@ -19,14 +24,11 @@ export async function requestLoop(options: LoopOptions): Promise<number> {
   const began = performance.now();
   const counts = await Promise.all(
     Array.from({ length: options.connections }, (_, i) => {
-      const bearers = options.tokens.filter(
-        (_token, t) => t % options.connections === i % Math.max(1, options.tokens.length),
-      );
-      const requests = (bearers.length > 0 ? bearers : [undefined]).map((token) =>
-        Buffer.from(
-          `GET ${options.path} HTTP/1.1\r\nHost: ${host}\r\n${token === undefined ? '' : `Authorization: Bearer ${token}\r\n`}\r\n`,
-        ),
-      );
+      const own = options.requests.filter((_request, n) => n % options.connections === i);
+      const requests = own.map(({ method, path, token }) => {
+        const bearer = token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
+        return Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: ${host}\r\n${bearer}\r\n`);
+      });
       return oneConnection({ hostname, port: Number(port), requests, untilMs: began + options.forMs });
     }),
   );

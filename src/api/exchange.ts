@@ -5,8 +5,9 @@
 
 import { newId } from '../id.ts';
 import { ANONYMOUS, type Caller } from '../identity/index.ts';
-import type { PolicyResource } from '../policy/index.ts';
+import type { PolicyResource, RecordedQuestion, Slot } from '../policy/index.ts';
 import type { Operation } from './contract/index.ts';
+import type { AppliedLimit } from './limit-headers.ts';
 import type { Route } from './route.ts';
 
 export interface Answered {
@@ -46,8 +47,18 @@ export interface Exchange {
   intentRecorded: boolean;
   /** Policy said no, whatever the answer's status. */
   denied: boolean;
+  /** The token was asked for something else than what it is used for. */
+  outsidePurpose: boolean;
+  /** What policy was asked, where the log is to keep it: of mutations and of denials. */
+  question: RecordedQuestion | undefined;
   /** The rules that said no, for the audit log; the answer may keep them from a stranger. */
   rules: unknown;
+  /** The limits that the request is under, for the headers. */
+  readonly limited: AppliedLimit[];
+  /** Among the requests in flight; given back by http-server, whatever happens. */
+  slot: Slot | undefined;
+  /** The answer went out, or the client away. */
+  gone: boolean;
   answer: Answered | undefined;
   retryAfterSeconds: number | undefined;
 }
@@ -75,7 +86,12 @@ export function newExchange(facts: RequestFacts): Exchange {
     idempotencyClaim: undefined,
     intentRecorded: false,
     denied: false,
+    outsidePurpose: false,
+    question: undefined,
     rules: undefined,
+    limited: [],
+    slot: undefined,
+    gone: false,
     answer: undefined,
     retryAfterSeconds: undefined,
   };

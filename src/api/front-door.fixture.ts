@@ -7,12 +7,12 @@ import type { AuditEntry } from '../audit/index.ts';
 import { systemClock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
 import type { Caller, TokenCaller } from '../identity/index.ts';
-import { loadPolicySet, openPolicy } from '../policy/index.ts';
+import { limitRulesSchema, loadPolicySet, memorySource, openLeases, openPolicy, scaleLimits } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import { OPERATIONS, type OperationId } from './contract/index.ts';
 import { openDenialTally } from './denial-tally.ts';
 import { type HttpServer, type HttpTimeouts, httpServer } from './http-server.ts';
-import { type LimitRates, requestLimits } from './limits.ts';
+import { type RequestLimits, requestLimits } from './limits.ts';
 import type { Route, Routes } from './route.ts';
 
 const EXAMPLE = new URL('../../facility', import.meta.url).pathname;
@@ -37,6 +37,7 @@ export interface FrontDoor {
   readonly server: HttpServer;
   readonly port: number;
   readonly url: string;
+  readonly limits: RequestLimits;
   /** What was appended so far. */
   readonly records: AuditEntry[];
   /** How often the verifier was asked. */
@@ -47,7 +48,9 @@ export interface FrontDoor {
 export interface FrontDoorOptions {
   readonly routes?: Partial<Record<OperationId, Route>>;
   readonly timeouts?: HttpTimeouts;
-  readonly limits?: LimitRates;
+  /** As facility/limits.yaml, in memory. */
+  readonly limits?: object;
+  readonly trustedProxies?: readonly string[];
 }
 
 /** Throws at the first touch: what is tested here must not need one. */
@@ -59,8 +62,6 @@ const noDatabase = new Proxy(
     },
   },
 ) as unknown as Queries;
-
-const PLENTY: LimitRates = { addressPerSecond: 100_000, readsPerSecond: 100_000, mutationsPerSecond: 100_000 };
 
 export async function openFrontDoor(
   t: { after(action: () => Promise<void>): unknown },
@@ -92,9 +93,24 @@ export async function openFrontDoor(
     Object.keys(OPERATIONS).map((id) => [id, options.routes?.[id as OperationId] ?? unused]),
   ) as unknown as Routes;
   const log = pino({ level: 'silent' });
-  const limits = requestLimits(options.limits ?? PLENTY);
-  const deps = { db: noDatabase, clock: systemClock, verifier, policy, audit, limits, denials, log };
-  const server = httpServer({ ...deps, ...(options.timeouts && { timeouts: options.timeouts }) }, routes, log);
+  const rules =
+    options.limits === undefined
+      ? scaleLimits(limitRulesSchema.parse({}), 1000)
+      : limitRulesSchema.parse(options.limits);
+  const clock = systemClock;
+  const leases = openLeases({ source: memorySource(() => clock.monotonic()), clock, log, shareWhenAway: 1 });
+  const limits = requestLimits({ rules, leases, clock });
+  const tokenUse = { spend: async () => undefined, flag: () => false, stop: async () => undefined };
+  const deps = { db: noDatabase, clock: systemClock, verifier, tokenUse, policy, audit, limits, denials, log };
+  const server = httpServer(
+    {
+      ...deps,
+      ...(options.timeouts && { timeouts: options.timeouts }),
+      ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
+    },
+    routes,
+    log,
+  );
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
   let closed: Promise<void> | undefined;
   const once: HttpServer = {
@@ -107,11 +123,13 @@ export async function openFrontDoor(
   t.after(async () => {
     denials.stop();
     await once.close();
+    await leases.close();
   });
   return {
     server: once,
     port: Number(new URL(url).port),
     url,
+    limits,
     records,
     verified: () => verified,
     breakAudit() {

@@ -99,7 +99,7 @@ test('a wrong method is told which ones are served', PATIENT, async (t) => {
 });
 
 test('nobody unknown or too fast can make us read a body', PATIENT, async (t) => {
-  const limits = { addressPerSecond: 2, readsPerSecond: 9, mutationsPerSecond: 9 };
+  const limits = { address: { perSecond: 2, burst: 2 } };
   const door = await openFrontDoor(t, { limits });
   const post = head('POST /beamway/v1/jobs HTTP/1.1');
   const body = 'Content-Type: application/json\r\nContent-Length: 900000\r\nConnection: close\r\n\r\n{';

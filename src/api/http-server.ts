@@ -1,5 +1,5 @@
 /**
- * HTTP in, pipeline, HTTP out: the only file that touches Fastify. Owns the listening socket and the requests in flight. Draining
+ * HTTP in, pipeline, HTTP out: the only file that touches Fastify beside pages/serve-pages.ts. Owns the listening socket and the requests in flight. Draining
  * answers those, refuses new ones with 503, wakes long polls, and cuts connections on which no whole request comes.
  */
 import { STATUS_CODES } from 'node:http';
@@ -11,12 +11,19 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { type AddressList, addressList } from '../address-list.ts';
 import { newId } from '../id.ts';
-import { asProblem, Problem, problemDocument } from '../problems.ts';
-import { OPERATIONS, type OperationId } from './contract/index.ts';
+import { asProblem, Problem, type ProblemDocument, problemDocument } from '../problems.ts';
+import { clientAddress } from './client-address.ts';
+import { OPERATIONS, type Operation, type OperationId } from './contract/index.ts';
 import { type Answered, type Exchange, newExchange } from './exchange.ts';
+import { type AppliedLimit, limitHeaders } from './limit-headers.ts';
+import { oauthAnswer } from './oauth-answer.ts';
 import { openapiText } from './openapi.ts';
+import type { Page } from './pages/page.ts';
+import { type PageDeps, servePages } from './pages/serve-pages.ts';
 import { beforeBody, fail, type PipelineDeps, withBody } from './pipeline.ts';
+import { FORM_BYTES, FORM_TYPE, readForm } from './read-form.ts';
 import { requestsInFlight } from './requests-in-flight.ts';
 import type { Route, Routes } from './route.ts';
 
@@ -36,8 +43,12 @@ export interface HttpTimeouts {
 const TIMEOUTS: HttpTimeouts = { headersMs: 10_000, requestMs: 30_000, checkMs: 1000 };
 
 export interface HttpDeps extends PipelineDeps {
+  /** Proxies (CIDRs that passed `isCidr`) whose X-Forwarded-For is believed; absent or empty: none. */
+  readonly trustedProxies?: readonly string[];
   /** Shorter ones for tests. */
   readonly timeouts?: HttpTimeouts;
+  /** The server-rendered pages, and what they need; absent: none. */
+  readonly pages?: { readonly deps: PageDeps; readonly list: readonly Page[] };
 }
 
 export interface HttpServer {
@@ -50,6 +61,9 @@ export interface HttpServer {
 export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLogger): HttpServer {
   const { headersMs, requestMs, checkMs } = deps.timeouts ?? TIMEOUTS;
   const draining = new AbortController();
+  const proxies = trustedList(deps.trustedProxies);
+  const addressOf = (request: FastifyRequest): string =>
+    clientAddress(request.socket.remoteAddress ?? '', headerText(request.headers['x-forwarded-for']), proxies);
   const inFlight = requestsInFlight(deps.clock);
   const app = Fastify({
     loggerInstance: logger,
@@ -61,40 +75,62 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
     http: { headersTimeout: headersMs, connectionsCheckingInterval: checkMs },
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 200 },
     clientErrorHandler: answerBroken,
-    frameworkErrors: (error, _request, reply) =>
-      void sendProblem(reply, new Problem('malformed-request', error.message)),
+    frameworkErrors(error, request, reply) {
+      // No hook has run: nobody has said yet where this comes from.
+      request.clientAddress = addressOf(request);
+      void limitedByAddress(deps, { request, reply }, () =>
+        sendProblem(reply, new Problem('malformed-request', error.message)),
+      );
+    },
   });
   // Fastify reads text/plain too; a body of ours is JSON or refused.
   app.removeContentTypeParser('text/plain');
   const exchanges = new WeakMap<FastifyRequest, Exchange>();
+  const handling = new WeakSet<Exchange>();
+  app.decorateRequest('clientAddress', '');
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.clientAddress = addressOf(request);
+    done();
+  });
 
   const send = (reply: FastifyReply, exchange: Exchange, answer: Answered): FastifyReply => {
     reply.code(answer.status).header('x-request-id', exchange.requestId);
     if (answer.replayed === true) reply.header('idempotency-replayed', 'true');
     if (exchange.retryAfterSeconds !== undefined) reply.header('retry-after', exchange.retryAfterSeconds);
+    for (const [name, value] of limitHeaders(exchange.limited)) reply.header(name, value);
     if (answer.status === 401) reply.header('www-authenticate', 'Bearer');
     if (draining.signal.aborted) reply.header('connection', 'close');
+    const { native, cacheSeconds } = exchange.operation;
+    if (native === 'oauth') reply.header('cache-control', 'no-store').header('pragma', 'no-cache');
+    else if (cacheSeconds > 0 && answer.status < 400) reply.header('cache-control', `public, max-age=${cacheSeconds}`);
+    if (native === 'oauth' && answer.status >= 400)
+      return reply.type('application/json').send(JSON.stringify(oauthAnswer(answer.body as ProblemDocument)));
     const type = answer.status >= 400 ? 'application/problem+json' : 'application/json';
     return reply.type(type).send(JSON.stringify(answer.body));
   };
 
-  for (const [id, operation] of Object.entries(OPERATIONS)) {
+  const serve = (to: FastifyInstance, id: string, operation: Operation): void => {
     const route = routes[id as OperationId] as unknown as Route;
-    app.route({
+    to.route({
       method: operation.method,
       url: operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
       onRequest: async (request, reply) => {
         const exchange = newExchange({
           operation,
           route,
-          remoteAddress: request.socket.remoteAddress ?? '',
+          remoteAddress: request.clientAddress,
           authorization: request.headers.authorization,
           idempotencyHeader: headerText(request.headers['idempotency-key']),
           signal: operation.longPoll ? goneOr(draining.signal, reply) : draining.signal,
         });
         exchanges.set(request, exchange);
         inFlight.begin(request);
-        reply.raw.once('close', () => inFlight.end(request));
+        reply.raw.once('close', () => {
+          inFlight.end(request);
+          exchange.gone = true;
+          // Who goes away while his request is being handled keeps the slot until that is done: it is still work.
+          if (!handling.has(exchange)) exchange.slot?.leave();
+        });
         if (draining.signal.aborted)
           throw new Problem('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 });
         await beforeBody(deps, exchange);
@@ -104,19 +140,51 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
         const exchange = exchanges.get(request);
         if (exchange === undefined) throw new Error('a request reached its handler without an exchange');
         Object.assign(exchange.raw, { params: request.params, query: request.query, body: request.body });
-        return send(reply, exchange, await withBody(deps, exchange));
+        handling.add(exchange);
+        const answer = await withBody(deps, exchange);
+        handling.delete(exchange);
+        if (exchange.gone) exchange.slot?.leave();
+        return send(reply, exchange, answer);
       },
     });
-  }
-  app.get('/beamway/v1/openapi.json', (_request, reply) => reply.type('application/json').send(openapiText()));
+  };
+  const operations: readonly (readonly [string, Operation])[] = Object.entries(OPERATIONS);
+  for (const [id, operation] of operations) if (!operation.form) serve(app, id, operation);
+  // A scope of their own: nobody else reads forms, and these read nothing else.
+  app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser(
+      FORM_TYPE,
+      { parseAs: 'string', bodyLimit: FORM_BYTES },
+      async (_: unknown, body: string) => readForm(body),
+    );
+    for (const [id, operation] of operations) if (operation.form) serve(scope, id, operation);
+  });
+  const { pages } = deps;
+  if (pages !== undefined)
+    app.register(async (scope) => {
+      scope.addHook('onRequest', async (request, reply) => {
+        inFlight.begin(request);
+        reply.raw.once('close', () => inFlight.end(request));
+        if (draining.signal.aborted)
+          throw new Problem('draining', 'This replica is shutting down.', { retryAfterSeconds: 1 });
+      });
+      scope.addHook('preHandler', async (request) => inFlight.received(request));
+      servePages(scope, pages.deps, pages.list);
+    });
+  app.get('/beamway/v1/openapi.json', (request, reply) =>
+    limitedByAddress(deps, { request, reply }, () => reply.type('application/json').send(openapiText())),
+  );
 
   app.setErrorHandler(async (error, request, reply) => {
     const exchange = exchanges.get(request);
-    const problem = fromFastify(error);
+    const problem = fromFastify(error, exchange?.operation);
     if (exchange !== undefined) return send(reply, exchange, await fail(deps, exchange, problem));
     return sendProblem(reply, asProblem(problem));
   });
-  app.setNotFoundHandler((request, reply) => unrouted(app, request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    limitedByAddress(deps, { request, reply }, () => unrouted(app, request, reply)),
+  );
 
   return {
     // By name Fastify would open a second listener beside ours, which draining does not see.
@@ -133,12 +201,18 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
 }
 
 /** Fastify's own failures while it reads a request, as ours. */
-function fromFastify(error: unknown): unknown {
+function fromFastify(error: unknown, operation?: Operation): unknown {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new Problem('body-too-large', `The body is larger than ${BODY_BYTES} bytes.`);
+    return new Problem(
+      'body-too-large',
+      `The body is larger than ${operation?.form === true ? FORM_BYTES : BODY_BYTES} bytes.`,
+    );
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
-    return new Problem('unsupported-media-type', 'The body is not application/json.');
+    return new Problem(
+      'unsupported-media-type',
+      `The body is not ${operation?.form === true ? FORM_TYPE : 'application/json'}.`,
+    );
   if (code.startsWith('FST_ERR_CTP_') || error instanceof SyntaxError) {
     return new Problem('malformed-body', error instanceof Error ? error.message : 'The body could not be read.');
   }
@@ -158,9 +232,32 @@ function unrouted(app: FastifyInstance, request: FastifyRequest, reply: FastifyR
   return sendProblem(reply, problem);
 }
 
+/** For what is no operation: answered without a caller, so by address alone. */
+function limitedByAddress(
+  deps: PipelineDeps,
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  answer: () => FastifyReply,
+): FastifyReply {
+  const limited: AppliedLimit[] = [];
+  try {
+    deps.limits.address(request.clientAddress, limited);
+  } catch (thrown) {
+    reply.headers(Object.fromEntries(limitHeaders(limited)));
+    return sendProblem(reply, asProblem(thrown));
+  }
+  reply.headers(Object.fromEntries(limitHeaders(limited)));
+  return answer();
+}
+
+function trustedList(cidrs: readonly string[] = []): AddressList | undefined {
+  return cidrs.length === 0 ? undefined : addressList(cidrs);
+}
+
 /** A problem of a request that never became an exchange. */
 function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const requestId = newId('req');
+  const { retryAfterSeconds } = problem.extras;
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
   return reply
     .code(problem.status)
     .header('x-request-id', requestId)

@@ -14,8 +14,3 @@ export function listedProject(caller: Caller, asked: string | undefined): Policy
 export function listedEnvironments(caller: Caller): readonly string[] | undefined {
   return caller.kind === 'token' ? caller.environments : undefined;
 }
-
-/** Is this thing in an environment that the caller's lists hold? */
-export function isListed(caller: Caller, thing: { readonly environment: string }): boolean {
-  return listedEnvironments(caller)?.includes(thing.environment) ?? true;
-}

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { PROBLEMS } from '../problems.ts';
-import { OPERATIONS } from './contract/index.ts';
+import { OPERATIONS, type Operation } from './contract/index.ts';
 import { openapiDocument, openapiText } from './openapi.ts';
 
 interface Json {
@@ -53,11 +53,12 @@ test('path parameters are exactly those of the path, and each is required', () =
 
 test('every reference points at something, and every answer is described, problems included', () => {
   for (const ref of refsIn(document)) assert.notEqual(at(ref), undefined, ref);
-  for (const { id, method, path, success } of Object.values(OPERATIONS)) {
+  for (const { id, method, path, success, native } of Object.values<Operation>(OPERATIONS)) {
     const responses = document['paths']?.[path]?.[method.toLowerCase()]?.['responses'];
     assert.ok(responses?.[String(success)] !== undefined, id);
-    const problem = responses?.['default']?.['content']?.['application/problem+json']?.['schema']?.['$ref'];
-    assert.equal(String(problem), '#/components/schemas/Problem', id);
+    const [type, schema] = native === 'oauth' ? ['json', 'OauthError'] : ['problem+json', 'Problem'];
+    const problem = responses?.['default']?.['content']?.[`application/${type}`]?.['schema']?.['$ref'];
+    assert.equal(String(problem), `#/components/schemas/${schema}`, id);
   }
 });
 

@@ -1,8 +1,9 @@
 /** OpenAPI 3.1, read off the contract. Served, and committed as docs/reference/openapi.json: a test fails when they differ. */
 import { z } from 'zod';
 import { PROBLEMS } from '../problems.ts';
-import { problemSchema } from './contract/fields.ts';
+import { oauthErrorSchema, problemSchema } from './contract/fields.ts';
 import { OPERATIONS, type Operation } from './contract/index.ts';
+import { FORM_TYPE } from './read-form.ts';
 
 export const API_VERSION = '0.1.0';
 
@@ -42,7 +43,9 @@ function operationObject(operation: Operation): object {
       : {
           requestBody: {
             required: true,
-            content: { 'application/json': { schema: schemaOf(operation.body, 'input') } },
+            content: {
+              [operation.form ? FORM_TYPE : 'application/json']: { schema: schemaOf(operation.body, 'input') },
+            },
           },
         }),
     responses: {
@@ -50,10 +53,16 @@ function operationObject(operation: Operation): object {
         description: 'Done',
         content: { 'application/json': { schema: schemaOf(operation.response, 'output') } },
       },
-      default: {
-        description: 'A problem',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-      },
+      default:
+        operation.native === 'oauth'
+          ? {
+              description: 'An OAuth 2.0 error',
+              content: { 'application/json': { schema: { $ref: '#/components/schemas/OauthError' } } },
+            }
+          : {
+              description: 'A problem',
+              content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+            },
     },
   };
 }
@@ -78,7 +87,10 @@ export function openapiDocument(): object {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'A project access token (bwp_…) or a session (bws_…)' },
       },
-      schemas: { Problem: { ...schemaOf(problemSchema, 'output'), 'x-beamway-codes': Object.keys(PROBLEMS) } },
+      schemas: {
+        Problem: { ...schemaOf(problemSchema, 'output'), 'x-beamway-codes': Object.keys(PROBLEMS) },
+        OauthError: schemaOf(oauthErrorSchema, 'output'),
+      },
     },
   };
 }

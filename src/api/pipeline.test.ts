@@ -39,10 +39,14 @@ test('the steps stand in one order', () => {
   assert.deepEqual(PIPELINE, [
     'limit by address',
     'authenticate',
-    'limit by token',
+    'limit by token and project',
+    'take a slot',
     'validate',
     'locate and authorize',
+    'limit by environment',
     'claim the idempotency key',
+    'spend a use of the token',
+    'flag use outside its purpose',
     'record the intent',
     'handle',
     'remember the answer',
@@ -63,6 +67,22 @@ test('a mutation is recorded before and after, with the listed fields of its bod
   assert.equal(outcome?.resource, 'job_1');
   assert.deepEqual([intent?.callerId, intent?.project, intent?.action], ['tok_fake', 'demo', 'job.submit']);
   assert.doesNotMatch(JSON.stringify(door.records), /hunter2/);
+});
+
+test('the intent of what was allowed and the denial of what was not carry the question, so that it can be decided again', async (t) => {
+  const { door } = await doorWith(t);
+  await submit(door);
+  const elsewhere = await doorWith(t, { locate: () => ({ resource: { ...HERE, environment: 'odo' }, label: '' }) });
+  await submit(elsewhere.door);
+  const questions = [...door.records, ...elsewhere.door.records].map((r) => {
+    const { allowed, action, resource } = (r.detail['question'] ?? {}) as Record<string, unknown>;
+    return [r.phase, allowed, action, resource];
+  });
+  assert.deepEqual(questions, [
+    ['intent', true, 'job:submit', HERE],
+    ['outcome', undefined, undefined, undefined],
+    ['denied', false, 'job:submit', { ...HERE, environment: 'odo' }],
+  ]);
 });
 
 test('a mutation whose intent cannot be recorded is refused, and nothing was done', async (t) => {

@@ -5,8 +5,8 @@
 import { type AuditLog, redact } from '../audit/index.ts';
 import type { Clock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
-import type { TokenVerifier } from '../identity/index.ts';
-import { isAction, type Policy } from '../policy/index.ts';
+import { type Caller, type TokenUse, type TokenVerifier, WrongSource } from '../identity/index.ts';
+import { type Action, type Circumstances, isAction, type Policy, refusalOf } from '../policy/index.ts';
 import { asProblem, Problem, problemDocument } from '../problems.ts';
 import type { DenialTally } from './denial-tally.ts';
 import type { Answered, Exchange } from './exchange.ts';
@@ -18,10 +18,13 @@ export interface PipelineDeps {
   readonly db: Queries;
   readonly clock: Clock;
   readonly verifier: TokenVerifier;
+  readonly tokenUse: TokenUse;
   readonly policy: Policy;
   readonly audit: AuditLog;
   readonly limits: RequestLimits;
   readonly denials: DenialTally;
+  /** Is this what the caller's token was asked for? Default: it is. */
+  readonly withinPurpose?: (caller: Caller, action: Action) => boolean;
   readonly log: { error(fields: object, text: string): void; warn(fields: object, text: string): void };
 }
 
@@ -31,15 +34,20 @@ interface Step {
 }
 
 const BEFORE_THE_BODY: readonly Step[] = [
-  { name: 'limit by address', run: (deps, x) => deps.limits.address(x.remoteAddress) },
+  { name: 'limit by address', run: (deps, x) => deps.limits.address(x.remoteAddress, x.limited) },
   { name: 'authenticate', run: authenticate },
-  { name: 'limit by token', run: (deps, x) => deps.limits.caller(x.caller, x.operation) },
+  { name: 'limit by token and project', run: (deps, x) => deps.limits.caller(x) },
+  { name: 'take a slot', run: takeSlot },
 ];
 
 const WITH_THE_BODY: readonly Step[] = [
   { name: 'validate', run: (_deps, x) => validateParts(x) },
   { name: 'locate and authorize', run: locateAndAuthorize },
+  { name: 'limit by environment', run: (deps, x) => deps.limits.located(x, x.located.resource) },
   { name: 'claim the idempotency key', run: claimIdempotencyKey },
+  // After the claim: an answer that is given again costs no use.
+  { name: 'spend a use of the token', run: (deps, x) => deps.tokenUse.spend(x.caller, x.operation.action) },
+  { name: 'flag use outside its purpose', run: flagPurpose },
   { name: 'record the intent', run: recordIntent },
   { name: 'handle', run: handle },
   { name: 'remember the answer', run: rememberAnswer },
@@ -98,21 +106,49 @@ async function authenticate(deps: PipelineDeps, exchange: Exchange): Promise<voi
   const header = exchange.authorization;
   if (header === undefined || header === '') throw new Problem('token-missing', 'This operation needs a bearer.');
   // `Authorization: <token>` without a scheme is what S3M's clients send; both are read.
-  exchange.caller = await deps.verifier.verify(header.replace(/^bearer +/i, ''));
+  const address = exchange.remoteAddress;
+  try {
+    exchange.caller = await deps.verifier.verify(header.replace(/^bearer +/i, ''), { address });
+  } catch (thrown) {
+    // Known, but not from there: the denial is that token's.
+    if (thrown instanceof WrongSource) exchange.caller = thrown.caller;
+    throw thrown;
+  }
+}
+
+/** Among the requests in flight. http-server gives it back once the request is answered or its client gone. */
+async function takeSlot(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  const isHeld = exchange.gone ? false : await enterSlot(deps, exchange);
+  if (isHeld) return;
+  throw new Problem('too-many-in-flight', 'This replica has no slot for one more request.', { retryAfterSeconds: 1 });
+}
+
+function enterSlot(deps: PipelineDeps, exchange: Exchange): boolean | Promise<boolean> {
+  exchange.slot = deps.limits.slot(exchange);
+  return exchange.slot?.ready ?? true;
 }
 
 async function locateAndAuthorize(deps: PipelineDeps, exchange: Exchange): Promise<void> {
   if (exchange.operation.action === 'none') return;
   if (exchange.route.locate !== undefined) exchange.located = await exchange.route.locate(exchange);
   const { caller, operation, located } = exchange;
-  try {
-    if (!isAction(operation.action))
-      throw new Error(`operation ${operation.id} has the unknown action ${operation.action}`);
-    deps.policy.authorize({ caller, action: operation.action, resource: located.resource });
-  } catch (thrown) {
-    exchange.denied = true;
-    throw thrown;
-  }
+  const { action } = operation;
+  if (!isAction(action)) throw new Error(`operation ${operation.id} has the unknown action ${action}`);
+  const circumstances = circumstancesOf(deps, caller, action);
+  const question = { caller, action, resource: located.resource, circumstances };
+  const decision = deps.policy.decide(question);
+  if (operation.audit === 'mutation' || !decision.allowed) exchange.question = deps.policy.record(question, decision);
+  if (decision.allowed) return;
+  exchange.denied = true;
+  throw refusalOf(question, decision);
+}
+
+function circumstancesOf(deps: PipelineDeps, caller: Caller, action: Action): Circumstances {
+  return {
+    now: deps.clock.now(),
+    lockdown: deps.verifier.lockedDown(),
+    withinPurpose: deps.withinPurpose?.(caller, action) ?? true,
+  };
 }
 
 async function claimIdempotencyKey(deps: PipelineDeps, exchange: Exchange): Promise<void> {
@@ -140,6 +176,10 @@ async function claimIdempotencyKey(deps: PipelineDeps, exchange: Exchange): Prom
     case 'other-request':
       throw new Problem('idempotency-key-reused', 'This Idempotency-Key was used with another body, path or query.');
   }
+}
+
+function flagPurpose(deps: PipelineDeps, exchange: Exchange): void {
+  exchange.outsidePurpose = deps.tokenUse.flag(exchange.caller, exchange.operation.action);
 }
 
 async function recordIntent(deps: PipelineDeps, exchange: Exchange): Promise<void> {
@@ -195,6 +235,9 @@ function entryOf(
       : {};
   // What a stranger is told does not exist was denied all the same: the log names the rules.
   const rules = exchange.rules === undefined ? {} : { rules: exchange.rules };
+  // The intent of what was allowed, and the denial of what was not: an outcome would say the same again.
+  const isAnswer = phase === 'intent' || (phase === 'denied' && exchange.denied);
+  const question = isAnswer && exchange.question !== undefined ? { question: exchange.question } : {};
   return {
     at: new Date(deps.clock.now()),
     requestId: exchange.requestId,
@@ -210,6 +253,8 @@ function entryOf(
       ...(phase === 'outcome' ? {} : { request: redact(exchange.body, operation.auditFields) }),
       ...code,
       ...rules,
+      ...question,
+      ...(exchange.outsidePurpose ? { outsidePurpose: true } : {}),
       from: exchange.remoteAddress,
     },
   };

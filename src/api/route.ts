@@ -14,6 +14,7 @@ export interface Call<O extends Operation> {
   readonly located: Located;
   readonly idempotencyKey: string | undefined;
   readonly requestId: string;
+  readonly remoteAddress: string;
   readonly signal: AbortSignal;
 }
 
@@ -40,5 +41,6 @@ export interface ErasedCall {
   readonly located: Located;
   readonly idempotencyKey: string | undefined;
   readonly requestId: string;
+  readonly remoteAddress: string;
   readonly signal: AbortSignal;
 }

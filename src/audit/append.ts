@@ -6,7 +6,8 @@ import type { Queries } from '../database/index.ts';
 import { type AuditEntry, type StorableEntry, storable } from './record.ts';
 import { appendBatch } from './store.ts';
 
-const BATCH_RECORDS = 500;
+/** Enough that the commit is a small part of a batch's cost, few enough that a batch takes some tens of milliseconds. */
+const BATCH_RECORDS = 2000;
 
 export interface AuditLog {
   append(entry: AuditEntry): Promise<void>;

@@ -1,100 +1,68 @@
-/** The only SQL of the room `audit`. The application role may insert and read records, never change or delete them. */
-import { type Kysely, sql } from 'kysely';
-import { type Queries, type RoomMigration, transaction } from '../database/index.ts';
-import { type AuditPhase, type AuditRecord, CHAIN_START, chainDigest, type StorableEntry } from './record.ts';
-
-type RecordRow = {
-  sequence: number;
-  at: Date;
-  request_id: string;
-  phase: AuditPhase;
-  caller_kind: string;
-  caller_id: string;
-  subject: string;
-  project: string | null;
-  action: string;
-  resource: string;
-  status: number | null;
-  detail: string;
-  digest: Buffer;
-};
-
-type AuditTables = {
-  audit_record: RecordRow;
-  audit_head: { only_row: boolean; sequence: number; digest: Buffer };
-};
-
-export const auditMigrations: Record<string, RoomMigration> = {
-  '001-record': {
-    async up(db: Kysely<never>): Promise<void> {
-      await db.schema
-        .createTable('audit_record')
-        .addColumn('sequence', 'bigint', (c) => c.primaryKey())
-        .addColumn('at', 'timestamptz', (c) => c.notNull())
-        .addColumn('request_id', 'text', (c) => c.notNull())
-        .addColumn('phase', 'text', (c) => c.notNull().check(sql`phase in ('intent', 'outcome', 'denied', 'event')`))
-        .addColumn('caller_kind', 'text', (c) => c.notNull())
-        .addColumn('caller_id', 'text', (c) => c.notNull())
-        .addColumn('subject', 'text', (c) => c.notNull())
-        .addColumn('project', 'text')
-        .addColumn('action', 'text', (c) => c.notNull())
-        .addColumn('resource', 'text', (c) => c.notNull())
-        .addColumn('status', 'integer')
-        .addColumn('detail', 'text', (c) => c.notNull())
-        .addColumn('digest', 'bytea', (c) => c.notNull())
-        .execute();
-      await db.schema.createIndex('audit_record_project').on('audit_record').columns(['project', 'sequence']).execute();
-      await db.schema.createIndex('audit_record_request').on('audit_record').column('request_id').execute();
-      await db.schema
-        .createTable('audit_head')
-        .addColumn('only_row', 'boolean', (c) => c.primaryKey().check(sql`only_row`))
-        .addColumn('sequence', 'bigint', (c) => c.notNull())
-        .addColumn('digest', 'bytea', (c) => c.notNull())
-        .execute();
-      await sql`insert into audit_head (only_row, sequence, digest) values (true, 0, ${CHAIN_START})`.execute(db);
-    },
-  },
-};
-
-const tables = (db: Queries) => db.withTables<AuditTables>();
+/** SQL of records and of the chain's head. The application role may insert and read records, never change or delete them. */
+import { type SelectQueryBuilder, sql } from 'kysely';
+import { type Queries, type TransactionQueries, transaction } from '../database/index.ts';
+import { arrayLiteral, timestampText } from './array-literal.ts';
+import { type AuditPhase, type AuditRecord, digestOf, type StorableEntry } from './record.ts';
+import { type AuditTables, type RecordRow, tables } from './tables-store.ts';
 
 /**
  * Appends a batch under the locked head row, so that replicas append in one order and sequence numbers have no gap.
  * All or nothing.
  */
 export async function appendBatch(db: Queries, entries: readonly StorableEntry[]): Promise<void> {
-  await transaction(db, async (trx) => {
-    const head = await tables(trx)
-      .selectFrom('audit_head')
-      .select(['sequence', 'digest'])
-      .forUpdate()
-      .executeTakeFirstOrThrow();
-    let { sequence, digest } = head;
-    const rows = entries.map((entry): RecordRow => {
-      sequence += 1;
-      digest = chainDigest(digest, sequence, entry);
-      return {
-        sequence,
-        at: entry.at,
-        request_id: entry.requestId,
-        phase: entry.phase,
-        caller_kind: entry.callerKind,
-        caller_id: entry.callerId,
-        subject: entry.subject,
-        project: entry.project,
-        action: entry.action,
-        resource: entry.resource,
-        status: entry.status,
-        detail: entry.detailText,
-        digest,
-      };
-    });
-    await tables(trx).insertInto('audit_record').values(rows).execute();
-    await tables(trx).updateTable('audit_head').set({ sequence, digest }).execute();
-  });
+  await transaction(db, (trx) => appendWithin(trx, entries));
 }
 
-function recordFrom(row: RecordRow): AuditRecord & StorableEntry {
+/** As a part of a transaction that does more; holds the head until it ends. */
+export async function appendWithin(trx: TransactionQueries, entries: readonly StorableEntry[]): Promise<void> {
+  const head = await tables(trx)
+    .selectFrom('audit_head')
+    .select(['sequence', 'digest', 'period'])
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  let { sequence, digest } = head;
+  const times: string[] = [];
+  const digests: string[] = [];
+  for (const entry of entries) {
+    sequence += 1;
+    const time = entry.at.toISOString();
+    // Spelt out: a spread of each of thousands of records costs more than its hash.
+    const { requestId, phase, callerKind, callerId, subject, project, action, resource, status, detailText } = entry;
+    digest = digestOf(digest, {
+      sequence,
+      time,
+      requestId,
+      phase,
+      callerKind,
+      callerId,
+      subject,
+      project,
+      action,
+      resource,
+      status,
+      detailText,
+    });
+    times.push(timestampText(entry.at, time));
+    digests.push(`\\x${digest.toString('hex')}`);
+  }
+  const column = (of: (entry: StorableEntry) => string | null) => arrayLiteral(entries.map(of));
+  // One array a column: thirteen parameters however many records, and the least that PostgreSQL must parse.
+  await sql`
+      insert into audit_record (sequence, at, request_id, phase, caller_kind, caller_id, subject, project, action,
+        resource, status, detail, digest, period)
+      select ${head.sequence}::bigint + u.n, u.at, u.request_id, u.phase, u.caller_kind, u.caller_id, u.subject, u.project,
+        u.action, u.resource, u.status, u.detail, u.digest, ${head.period}::integer
+      from unnest(${arrayLiteral(times)}::timestamptz[], ${column((e) => e.requestId)}::text[], ${column((e) => e.phase)}::text[],
+        ${column((e) => e.callerKind)}::text[], ${column((e) => e.callerId)}::text[], ${column((e) => e.subject)}::text[],
+        ${column((e) => e.project)}::text[], ${column((e) => e.action)}::text[], ${column((e) => e.resource)}::text[],
+        ${column((e) => (e.status === null ? null : String(e.status)))}::integer[], ${column((e) => e.detailText)}::text[],
+        ${arrayLiteral(digests)}::bytea[]) with ordinality
+        as u(at, request_id, phase, caller_kind, caller_id, subject, project, action, resource, status, detail, digest, n)
+    `.execute(trx);
+  await tables(trx).updateTable('audit_head').set({ sequence, digest }).execute();
+}
+
+export function recordFrom(row: RecordRow): AuditRecord & StorableEntry {
   return {
     sequence: row.sequence,
     at: row.at,
@@ -113,22 +81,58 @@ function recordFrom(row: RecordRow): AuditRecord & StorableEntry {
   };
 }
 
-export interface AuditPage {
+/** Every filter must hold. */
+export interface AuditFilter {
   readonly project?: string;
   readonly requestId?: string;
   readonly action?: string;
+  /** Id of a bearer, or name of a part of Beamway. */
+  readonly caller?: string;
+  readonly subject?: string;
+  readonly phase?: AuditPhase;
+  readonly status?: number;
+  readonly since?: Date;
+  /** Exclusive. */
+  readonly until?: Date;
+}
+
+export interface AuditPage extends AuditFilter {
   /** Records with a smaller sequence number than this, newest first. */
   readonly before?: number;
+  /** Records with a larger sequence number than this, oldest first; wins over `before`. */
+  readonly after?: number;
   readonly limit: number;
 }
 
+type RecordQuery = SelectQueryBuilder<AuditTables, 'audit_record', RecordRow>;
+
+function filtered(query: RecordQuery, filter: AuditFilter): RecordQuery {
+  let q = query;
+  if (filter.project !== undefined) q = q.where('project', '=', filter.project);
+  if (filter.requestId !== undefined) q = q.where('request_id', '=', filter.requestId);
+  if (filter.action !== undefined) q = q.where('action', '=', filter.action);
+  if (filter.caller !== undefined) q = q.where('caller_id', '=', filter.caller);
+  if (filter.subject !== undefined) q = q.where('subject', '=', filter.subject);
+  if (filter.phase !== undefined) q = q.where('phase', '=', filter.phase);
+  if (filter.status !== undefined) q = q.where('status', '=', filter.status);
+  if (filter.since !== undefined) q = q.where('at', '>=', filter.since);
+  if (filter.until !== undefined) q = q.where('at', '<', filter.until);
+  return q;
+}
+
 export async function recordsPage(db: Queries, page: AuditPage): Promise<readonly AuditRecord[]> {
-  let query = tables(db).selectFrom('audit_record').selectAll().orderBy('sequence', 'desc').limit(page.limit);
-  if (page.project !== undefined) query = query.where('project', '=', page.project);
-  if (page.requestId !== undefined) query = query.where('request_id', '=', page.requestId);
-  if (page.action !== undefined) query = query.where('action', '=', page.action);
-  if (page.before !== undefined) query = query.where('sequence', '<', page.before);
-  return (await query.execute()).map(recordFrom);
+  const query = filtered(tables(db).selectFrom('audit_record').selectAll().limit(page.limit), page);
+  if (page.after !== undefined)
+    return (await query.where('sequence', '>', page.after).orderBy('sequence').execute()).map(recordFrom);
+  const older = page.before === undefined ? query : query.where('sequence', '<', page.before);
+  return (await older.orderBy('sequence', 'desc').execute()).map(recordFrom);
+}
+
+/** Undefined where there is none, or none of that project. */
+export async function recordAt(db: Queries, sequence: number, project?: string): Promise<AuditRecord | undefined> {
+  const query = filtered(tables(db).selectFrom('audit_record').selectAll(), project === undefined ? {} : { project });
+  const row = await query.where('sequence', '=', sequence).executeTakeFirst();
+  return row === undefined ? undefined : recordFrom(row);
 }
 
 export async function recordsFrom(
@@ -146,6 +150,27 @@ export async function recordsFrom(
   return rows.map(recordFrom);
 }
 
-export async function readHead(db: Queries): Promise<{ readonly sequence: number; readonly digest: Buffer }> {
-  return tables(db).selectFrom('audit_head').select(['sequence', 'digest']).executeTakeFirstOrThrow();
+export interface ChainHead {
+  readonly sequence: number;
+  readonly digest: Buffer;
+  readonly period: number;
+  /** Largest sequence number of any record, in the same snapshot; 0 for none. */
+  readonly last: number;
+}
+
+export async function readHead(db: Queries): Promise<ChainHead> {
+  return tables(db)
+    .selectFrom('audit_head')
+    .select((e) => [
+      'sequence',
+      'digest',
+      'period',
+      e.fn
+        .coalesce(
+          e.selectFrom('audit_record').select((r) => r.fn.max('sequence').as('last')),
+          sql.lit(0),
+        )
+        .as('last'),
+    ])
+    .executeTakeFirstOrThrow();
 }

@@ -88,7 +88,7 @@ async function settle(deps: ComputeDeps, job: Job, native: NativeJob | undefined
       return saveJob(deps, { ...job, state: 'cancelled', reason: 'cancelled before it reached the scheduler' });
     // Whoever submitted it is handing it over now; claims made twice would void each other.
     if (job.nativeId === null && deps.clock.now() - job.updatedAt.getTime() < HAND_OVER_MS) return;
-    if (job.nativeId === null) return void (await handOver(deps, job).catch(() => undefined)); // a refusal is written into the job
+    if (job.nativeId === null) return void (await handOver(deps, job, { tell: true }).catch(() => undefined)); // a refusal is written into the job
     if (deps.clock.now() - job.updatedAt.getTime() > LOST_AFTER_MS)
       return saveJob(deps, { ...job, state: 'lost', reason: 'the scheduler no longer knows it' });
     return;
@@ -96,7 +96,7 @@ async function settle(deps: ComputeDeps, job: Job, native: NativeJob | undefined
   if (job.cancelRequestedAt !== null && !hasEnded(native.state))
     return void (await carryOutCancel(deps, { ...job, nativeId: native.nativeId }));
   const known = follow(job, native, new Date(deps.clock.now()));
-  if (known !== job) await saveJob(deps, known);
+  if (known !== job) await saveJob(deps, known, job.state);
 }
 
 /** Asks the scheduler to end the job and copies what it says; leaves the wish standing where it does not answer. */
@@ -105,7 +105,7 @@ export async function carryOutCancel(deps: ComputeDeps, job: Job): Promise<Job> 
   if (scheduler === undefined || job.nativeId === null) return job;
   try {
     const known = follow(job, await scheduler.cancel(job.nativeId), new Date(deps.clock.now()));
-    if (known !== job) await saveJob(deps, known);
+    if (known !== job) await saveJob(deps, known, job.state);
     return known;
   } catch (cause) {
     if (cause instanceof SchedulerError) return job;

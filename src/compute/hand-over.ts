@@ -7,12 +7,17 @@ import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { ComputeDeps } from './deps.ts';
 import { follow, type Job } from './job.ts';
-import { saveJob } from './save-job.ts';
+import { saveJob, tellChange } from './save-job.ts';
 import { SchedulerError } from './scheduler.ts';
 import { saveProgress } from './store.ts';
 
+export interface HandOverOptions {
+  /** Nobody asks just now: whoever follows jobs does it, and that is to be recorded. */
+  readonly tell: boolean;
+}
+
 /** Throws only what the caller can mend (`job-too-large`, `limit-reached`, `invalid-request`); the job then has failed. */
-export async function handOver(deps: ComputeDeps, job: Job): Promise<Job> {
+export async function handOver(deps: ComputeDeps, job: Job, { tell }: HandOverOptions = { tell: false }): Promise<Job> {
   const scheduler = deps.schedulers.get(job.cluster);
   if (scheduler === undefined) throw new Error(`cluster ${job.cluster} has no scheduler`);
   const { spec } = job;
@@ -34,7 +39,9 @@ export async function handOver(deps: ComputeDeps, job: Job): Promise<Job> {
       claims,
     });
     const known = follow(job, native, new Date(deps.clock.now()));
-    await transaction(deps.db, (trx) => saveProgress(trx, known));
+    await transaction(deps.db, async (trx) => {
+      if ((await saveProgress(trx, known)) && tell) await tellChange(trx, known, 'handed-over');
+    });
     return known;
   } catch (cause) {
     const passing =

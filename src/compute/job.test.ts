@@ -27,6 +27,7 @@ const job = (change: Partial<Job> = {}): Job => ({
   reason: 'on its way to the scheduler',
   submittedBy: 'tok_1',
   subject: 'ada',
+  requestId: 'req_1',
   cancelRequestedAt: null,
   submittedAt: new Date(0),
   updatedAt: new Date(0),

@@ -57,6 +57,8 @@ export interface Job {
   readonly reason: string;
   readonly submittedBy: string;
   readonly subject: string;
+  /** The request that made it; what happens to the job later is recorded under it. */
+  readonly requestId: string;
   readonly cancelRequestedAt: Date | null;
   readonly submittedAt: Date;
   readonly updatedAt: Date;

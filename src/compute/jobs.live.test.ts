@@ -148,7 +148,7 @@ async function room(t: TestContext): Promise<Room> {
     clock,
     submit(change = {}, key = null, where = { project: 'demo', environment: 'ace' }) {
       const target = resolveTarget(facility, caller, where);
-      return submitJob(deps, caller, { target, spec: { ...SPEC, ...change }, key });
+      return submitJob(deps, caller, { target, spec: { ...SPEC, ...change }, key, requestId: 'req_1' });
     },
     async now(job) {
       return (await jobById(deps.db, job.id)) ?? assert.fail(`${job.id} is gone`);

@@ -46,6 +46,7 @@ const jobWith = (attempts: readonly Attempt[], state: Job['state'] = 'running'):
   reason: '',
   submittedBy: 'tok_1',
   subject: 'ada',
+  requestId: 'req_1',
   cancelRequestedAt: null,
   submittedAt: new Date(0),
   updatedAt: new Date(0),

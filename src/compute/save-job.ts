@@ -1,21 +1,26 @@
 /** Writes what has become of a job, and says so in the outbox in the same transaction: an ended job's claims on streams are then let go. */
-import { emit, transaction } from '../database/index.ts';
+import { emit, type TransactionQueries, transaction } from '../database/index.ts';
 import type { ComputeDeps } from './deps.ts';
-import { type Job, jobEnded } from './job.ts';
+import { type Job, type JobState, jobEnded } from './job.ts';
 import { saveProgress } from './store.ts';
 
 export const JOB_CHANGED = 'compute.job-changed';
 
-/** Changes nothing where the job has ended already. */
-export async function saveJob(deps: ComputeDeps, job: Job): Promise<void> {
+/** What became of a job: another state, or that it was handed to its scheduler by us and not by a request. */
+export type JobAct = JobState | 'handed-over' | 'updated';
+
+/** Changes nothing where the job has ended already. `before` is its state of before, where that may be the same. */
+export async function saveJob(deps: ComputeDeps, job: Job, before?: JobState): Promise<void> {
   const known = { ...job, updatedAt: new Date(deps.clock.now()) };
   await transaction(deps.db, async (trx) => {
     if (!(await saveProgress(trx, known))) return;
-    const streams = known.spec.streams.map((s) => s.stream);
-    await emit(trx, {
-      topic: JOB_CHANGED,
-      key: known.id,
-      payload: { job: known.id, state: known.state, ended: jobEnded(known.state), streams },
-    });
+    await tellChange(trx, known, known.state === before ? 'updated' : known.state);
   });
+}
+
+export async function tellChange(trx: TransactionQueries, job: Job, act: JobAct): Promise<void> {
+  const { id, state, reason, project, subject, requestId } = job;
+  const streams = job.spec.streams.map((s) => s.stream);
+  const facts = { job: id, state, ended: jobEnded(state), streams, act, reason, project, subject, requestId };
+  await emit(trx, { topic: JOB_CHANGED, key: id, payload: facts });
 }

@@ -15,6 +15,7 @@ type JobRow = {
   reason: string;
   submitted_by: string;
   subject: string;
+  request_id: string;
   cancel_requested_at: Date | null;
   submitted_at: Date;
   updated_at: Date;
@@ -81,6 +82,14 @@ export const computeMigrations: Record<string, RoomMigration> = {
         .execute();
     },
   },
+  '002-request': {
+    async up(db: Kysely<never>): Promise<void> {
+      await db.schema
+        .alterTable('compute_job')
+        .addColumn('request_id', 'text', (c) => c.notNull().defaultTo(''))
+        .execute();
+    },
+  },
 };
 
 const tables = (db: Queries) => db.withTables<ComputeTables>();
@@ -111,6 +120,7 @@ function jobFrom(row: JobRow, attempts: readonly AttemptRow[]): Job {
     reason: row.reason,
     submittedBy: row.submitted_by,
     subject: row.subject,
+    requestId: row.request_id,
     cancelRequestedAt: row.cancel_requested_at,
     submittedAt: row.submitted_at,
     updatedAt: row.updated_at,
@@ -150,6 +160,7 @@ export async function insertJob(db: Queries, job: Job, key: string | null): Prom
       reason: job.reason,
       submitted_by: job.submittedBy,
       subject: job.subject,
+      request_id: job.requestId,
       cancel_requested_at: null,
       submitted_at: job.submittedAt,
       updated_at: job.updatedAt,

@@ -16,6 +16,8 @@ export interface SubmitJobInput {
   readonly spec: JobSpec;
   /** A second job with the same key in the project is the first one. */
   readonly key: string | null;
+  /** Of the request that submits it. */
+  readonly requestId: string;
 }
 
 /** Throws `unknown-tier`, `parameter-out-of-bounds`, `job-too-large`, `limit-reached`, or what a stream attachment lacks. */
@@ -45,6 +47,7 @@ export async function submitJob(deps: ComputeDeps, caller: Caller, input: Submit
     reason: 'on its way to the scheduler',
     submittedBy: caller.id,
     subject: caller.subject,
+    requestId: input.requestId,
     cancelRequestedAt: null,
     submittedAt: now,
     updatedAt: now,

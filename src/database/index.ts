@@ -1,4 +1,7 @@
 /** The only door of the room `database/`; README.md says what it decides and who may call. */
+export { type DatabaseDump, DumpError, databaseDumpSchema } from './backup/dump.ts';
+export { dumpDatabase } from './backup/dump-database.ts';
+export { loadDatabase } from './backup/load-database.ts';
 export type { Database, DatabaseTarget, NoTables, OpenOptions } from './connect.ts';
 export { openDatabase } from './connect.ts';
 export { EmbeddedError } from './embedded/embedded-error.ts';

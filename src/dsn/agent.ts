@@ -81,7 +81,9 @@ export function agent(deps: AgentDeps): Agent {
           messagesIn: open.counters.messagesIn,
           messagesOut: open.counters.messagesOut,
           bytesIn: open.counters.bytesIn,
+          bytesOut: open.counters.bytesOut,
           dropped: open.counters.dropped,
+          redelivered: open.counters.redelivered,
         },
       });
     }

@@ -20,6 +20,7 @@ export function testLease(change: Partial<Lease> = {}): Lease {
     consumerListens: [],
     expiresAtMs: 1_000_000,
     offlineLifetimeSeconds: 60,
+    externalShut: false,
     credentials: [],
     claims: [],
     ...change,

@@ -1,5 +1,6 @@
 /** The door of the room `facility`: what exists. */
 export type { Cluster, Enclave, Environment, Facility, Project, StreamingNode, Tier } from './facility.ts';
 export { nameSchema } from './facility.ts';
+export { type LiveProjects, liveProjects } from './live-projects.ts';
 export { loadFacility, yamlFilesIn } from './load-facility.ts';
-export { parseYaml, readYaml, YamlError, type YamlFault } from './read-yaml.ts';
+export { parseYaml, readYaml, readYamlSource, YamlError, type YamlFault } from './read-yaml.ts';

@@ -31,6 +31,8 @@ export interface TokenCaller {
   /** What the token was asked for, a name of facility/token-rules.yaml; empty: not stated. */
   readonly purpose: string;
   readonly classification: Classification;
+  /** Its uses are counted: each request that it authorizes takes one. */
+  readonly bounded?: true;
 }
 
 export interface SessionCaller {
@@ -40,6 +42,8 @@ export interface SessionCaller {
   readonly roles: readonly Role[];
   /** Projects of which the person is a member; an administrator, operator or security officer sees all. */
   readonly projects: readonly string[];
+  /** Of these, the ones they lead: there they see to other members' tokens. Default: none. */
+  readonly leads?: readonly string[];
   readonly assurance: Assurance;
 }
 

@@ -1,11 +1,9 @@
 /** Delegation and revocation on a real database: a whole subtree goes at once, whatever is delegated meanwhile. */
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { systemClock } from '../clock.ts';
 import { databaseMigrations, readOutbox } from '../database/index.ts';
 import { testDatabase } from '../database/testing.ts';
-import { loadFacility } from '../facility/index.ts';
 import { Problem } from '../problems.ts';
 import {
   delegateToken,
@@ -18,15 +16,15 @@ import {
   TOKEN_REVOKED,
   tokenSubtree,
 } from './index.ts';
+import { exampleFacility as facility, exampleRules as rules } from './token.fixture.ts';
 import { callerOf } from './token.ts';
 
-const facility = loadFacility(resolve(import.meta.dirname, '../../facility'));
 const under = await testDatabase({ after }, [databaseMigrations, { room: 'identity', migrations: identityMigrations }]);
 const db = under.database.kysely;
 const verifier = await openTokenVerifier(db, systemClock);
 after(() => verifier.stop());
 
-const deps = () => ({ db, clock: systemClock, facility, verifier });
+const deps = () => ({ db, clock: systemClock, facility, rules, verifier });
 const mint = (): Promise<IssuedToken> =>
   issueToken(deps(), systemCaller('test'), {
     project: 'demo',

@@ -7,26 +7,40 @@ import type { Queries } from '../database/index.ts';
 import type { Facility } from '../facility/index.ts';
 import { newId } from '../id.ts';
 import { type FieldError, Problem } from '../problems.ts';
-import type { Caller, Role } from './caller.ts';
+import type { Caller, Classification, Role } from './caller.ts';
 import { isScope, type Scope } from './scope.ts';
+import { parseRange, rangeText } from './source-ranges.ts';
 import { insertToken } from './store.ts';
 import { PLAIN_TOKEN, type Token } from './token.ts';
+import { ruleFaults, type TokenRules } from './token-rules.ts';
 import { type BearerKind, bearerDigest, newBearer } from './token-text.ts';
 
 export interface IssueDeps {
   readonly db: Queries;
   readonly clock: Clock;
   readonly facility: Facility;
+  readonly rules: TokenRules;
 }
 
-export interface IssueTokenInput {
+/** What may be said of a minted token and of a child; what is left out is the plainest, or the parent's. */
+export interface TokenWishes {
+  readonly description?: string | undefined;
+  /** ISO 8601; default: now. */
+  readonly notBefore?: string | undefined;
+  readonly purpose?: string | undefined;
+  readonly classification?: Classification | undefined;
+  /** Addresses or CIDRs; none: from anywhere. */
+  readonly sources?: readonly string[] | undefined;
+  readonly maxUses?: number | undefined;
+  readonly renewableDays?: number | undefined;
+}
+
+export interface IssueTokenInput extends TokenWishes {
   readonly project: string;
   readonly environments: readonly string[];
   readonly scopes: readonly string[];
   readonly lifetimeSeconds: number;
-  readonly description?: string | undefined;
   readonly subject?: string | undefined;
-  readonly notBefore?: string | undefined;
 }
 
 export interface IssuedToken {
@@ -62,10 +76,23 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
     return [];
   });
   if (input.scopes.length === 0) wrong('#/scopes', 'at least one scope');
-  const longestHours = Math.min(...environments.map((e) => e.tokens.maxLifetimeHours));
-  if (input.lifetimeSeconds > longestHours * 3600)
-    wrong('#/lifetimeSeconds', `at most ${longestHours} h in ${environments.map((e) => e.name).join(', ')}`);
   const notBefore = input.notBefore === undefined ? deps.clock.now() : Date.parse(input.notBefore);
+  const { purpose = '', classification = 'public', sources = [], maxUses = null, renewableDays = 0 } = input;
+  errors.push(
+    ...ruleFaults(deps.rules, deps.facility, {
+      scopes,
+      environments: input.environments,
+      // Environments of two enclaves are a fault already; the stricter one is asked here.
+      enclave: environments.find((e) => e.enclave === 'moderate')?.enclave ?? enclave ?? null,
+      lifetimeSeconds: input.lifetimeSeconds,
+      purpose,
+      classification,
+      sources,
+      maxUses,
+      renewableSeconds: renewableDays * 86_400,
+      startsInSeconds: Number.isNaN(notBefore) ? 0 : (notBefore - deps.clock.now()) / 1000,
+    }),
+  );
   if (Number.isNaN(notBefore)) wrong('#/notBefore', 'an ISO 8601 time');
   if (errors.length > 0) throw new Problem('invalid-request', 'The token cannot be minted as asked.', { errors });
   return issue(deps, 'token', {
@@ -79,20 +106,36 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
     environments: [...new Set(input.environments)],
     scopes: [...new Set(scopes)],
     roles: [],
+    purpose,
+    classification,
+    sources: plainSources(sources),
+    maxUses,
+    renewableUntil: renewableDays === 0 ? null : new Date(notBefore + renewableDays * 86_400_000),
     createdBy: caller.id,
     notBefore: new Date(notBefore),
     expiresAt: new Date(notBefore + input.lifetimeSeconds * 1000),
   });
 }
 
+/** Ranges in the one way of writing them, each once. Of texts that were checked. */
+export function plainSources(sources: readonly string[]): readonly string[] {
+  const ranges = sources.map((text) => parseRange(text)).filter((range) => range !== undefined);
+  return [...new Set(ranges.map(rangeText))];
+}
+
 /** A person's session. Its own sign-in comes with the identity issue; here it is made by `up --dev` and `admin init`. */
 export async function issueSession(
-  deps: IssueDeps,
+  deps: Pick<IssueDeps, 'db' | 'clock'>,
   person: {
     readonly subject: string;
     readonly roles: readonly Role[];
     readonly lifetimeSeconds: number;
     readonly by: string;
+    /** How the person signed in; default: `issued`. */
+    readonly methods?: readonly string[];
+    readonly factorAt?: Date;
+    /** SHA-256 of the browser's secret, where it lives in a browser. */
+    readonly browser?: Buffer;
   },
 ): Promise<IssuedToken> {
   return issuePlain(deps, 'session', person);
@@ -100,7 +143,7 @@ export async function issueSession(
 
 /** The bearer with which a data streaming node speaks to the control plane. */
 export async function issueNodeBearer(
-  deps: IssueDeps,
+  deps: Pick<IssueDeps, 'db' | 'clock'>,
   node: { readonly name: string; readonly lifetimeSeconds: number; readonly by: string },
 ): Promise<IssuedToken> {
   return issuePlain(deps, 'node', {
@@ -112,19 +155,24 @@ export async function issueNodeBearer(
 }
 
 function issuePlain(
-  deps: IssueDeps,
+  deps: Pick<IssueDeps, 'db' | 'clock'>,
   kind: 'session' | 'node',
   bearer: {
     readonly subject: string;
     readonly roles: readonly Role[];
     readonly lifetimeSeconds: number;
     readonly by: string;
+    readonly methods?: readonly string[];
+    readonly factorAt?: Date;
+    readonly browser?: Buffer;
   },
 ): Promise<IssuedToken> {
   const now = deps.clock.now();
   return issue(deps, kind, {
     ...PLAIN_TOKEN,
-    methods: kind === 'session' ? ['issued'] : [],
+    methods: kind === 'session' ? (bearer.methods ?? ['issued']) : [],
+    factorAt: bearer.factorAt ?? null,
+    browser: bearer.browser ?? null,
     subject: bearer.subject,
     description: kind === 'node' ? `data streaming node ${bearer.subject}` : `session of ${bearer.subject}`,
     parent: null,
@@ -146,8 +194,10 @@ export async function issue(
   fields: Omit<Token, 'id' | 'kind' | 'createdAt' | 'revokedAt' | 'revokedBy'>,
 ): Promise<IssuedToken> {
   const value = newBearer(kind);
+  const wholeLifeSeconds = Math.max(1, Math.round((fields.expiresAt.getTime() - fields.notBefore.getTime()) / 1000));
   const token: Token = {
     ...fields,
+    lifetimeSeconds: fields.lifetimeSeconds === 0 ? wholeLifeSeconds : fields.lifetimeSeconds,
     id: newId('tok'),
     kind,
     createdAt: new Date(deps.clock.now()),

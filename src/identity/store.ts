@@ -2,9 +2,19 @@
 import { type Kysely, sql } from 'kysely';
 import { type Queries, type RoomMigration, type TransactionQueries, transaction } from '../database/index.ts';
 import type { Classification, Role } from './caller.ts';
+import { exchangeMigrations } from './exchange/exchange-store.ts';
+import { lockdownMigrations } from './lockdown/lockdown-store.ts';
+import { deviceLoginMigrations } from './login/device-login-store.ts';
+import { loginMigrations } from './login/login-store.ts';
+import { noticeMigrations } from './notices/notice-store.ts';
+import { peopleMigrations } from './people/people-store.ts';
+import { sourceMigrations } from './people/source-store.ts';
 import type { Scope } from './scope.ts';
+import { factorMigrations } from './second-factor/factor-tables-store.ts';
+import { signingKeyMigrations } from './signing-key/signing-key-store.ts';
 import type { Token } from './token.ts';
 import type { BearerKind } from './token-text.ts';
+import { tokenUseMigrations } from './token-use-store.ts';
 
 type TokenRow = {
   id: string;
@@ -24,6 +34,8 @@ type TokenRow = {
   sources: string[];
   max_uses: number | null;
   uses: number;
+  reserved_uses: number;
+  lifetime_seconds: number;
   renewable_until: Date | null;
   replaces: string | null;
   methods: string[];
@@ -111,6 +123,16 @@ export const identityMigrations: Record<string, RoomMigration> = {
       await db.schema.alterTable('identity_epoch').addColumn('lockdown_at', 'timestamptz').execute();
     },
   },
+  ...tokenUseMigrations,
+  ...factorMigrations,
+  ...lockdownMigrations,
+  ...loginMigrations,
+  ...deviceLoginMigrations,
+  ...peopleMigrations,
+  ...sourceMigrations,
+  ...noticeMigrations,
+  ...signingKeyMigrations,
+  ...exchangeMigrations,
 };
 
 function tokenFrom(row: TokenRow): Token {
@@ -131,6 +153,8 @@ function tokenFrom(row: TokenRow): Token {
     sources: row.sources,
     maxUses: row.max_uses,
     uses: row.uses,
+    reservedUses: row.reserved_uses,
+    lifetimeSeconds: row.lifetime_seconds,
     renewableUntil: row.renewable_until,
     replaces: row.replaces,
     methods: row.methods,
@@ -168,6 +192,8 @@ export async function insertToken(db: Queries, token: Token, digest: Buffer): Pr
       sources: [...token.sources],
       max_uses: token.maxUses,
       uses: token.uses,
+      reserved_uses: token.reservedUses,
+      lifetime_seconds: token.lifetimeSeconds,
       renewable_until: token.renewableUntil,
       replaces: token.replaces,
       methods: [...token.methods],
@@ -209,29 +235,29 @@ export async function tokensPage(db: Queries, page: TokenPage): Promise<readonly
   return (await query.execute()).map(tokenFrom);
 }
 
-/** Of those tokens that `id` is the root of, itself included, oldest first. */
+/**
+ * What a revocation of `id` takes: the token, all that was delegated from it, and the values that replaced it or that it replaced (one token in
+ * several values is one token). Parents before children.
+ */
 export async function tokenSubtree(db: Queries, id: string): Promise<readonly Token[]> {
-  const rows = await tables(db)
-    .withRecursive('subtree(id)', (cte) =>
-      cte
-        .selectFrom('identity_token')
-        .select('identity_token.id')
-        .where('identity_token.id', '=', id)
-        .unionAll(
-          cte
-            .selectFrom('identity_token')
-            .innerJoin('subtree', 'subtree.id', 'identity_token.parent')
-            .select('identity_token.id'),
-        ),
-    )
+  const { rows } = await sql<{ id: string }>`
+    with recursive lineage(id, replaces) as (
+      select id, replaces from identity_token where id = ${id}
+      union
+      select t.id, t.replaces from identity_token t
+        join lineage l on t.parent = l.id or t.replaces = l.id or t.id = l.replaces
+    ) select id from lineage`.execute(db);
+  if (rows.length === 0) return [];
+  const ids = rows.map((r) => r.id);
+  const found = await tables(db)
     .selectFrom('identity_token')
     .selectAll()
-    .where('id', 'in', (e) => e.selectFrom('subtree').select('subtree.id'))
+    .where('id', 'in', ids)
     .orderBy('depth')
     .orderBy('created_at')
     .orderBy('id')
     .execute();
-  return rows.map(tokenFrom);
+  return found.map(tokenFrom);
 }
 
 /** The token, its row held so that it cannot be revoked before the caller's transaction ends. */
@@ -245,34 +271,97 @@ export async function holdToken(trx: TransactionQueries, id: string): Promise<To
   return row === undefined ? undefined : tokenFrom(row);
 }
 
+/** The token, its row held so that nobody else changes or holds it before the caller's transaction ends. Parents are taken before children. */
+export async function lockToken(trx: TransactionQueries, id: string): Promise<Token | undefined> {
+  const row = await tables(trx)
+    .selectFrom('identity_token')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst();
+  return row === undefined ? undefined : tokenFrom(row);
+}
+
+/** Another end of life, and perhaps another end of renewal; the epoch moves, so that every replica reads it anew. */
+export async function setTokenEnd(
+  trx: TransactionQueries,
+  id: string,
+  end: { readonly expiresAt: Date; readonly lifetimeSeconds?: number; readonly renewableUntil?: null },
+): Promise<void> {
+  await tables(trx)
+    .updateTable('identity_token')
+    .set({
+      expires_at: end.expiresAt,
+      ...(end.lifetimeSeconds === undefined ? {} : { lifetime_seconds: end.lifetimeSeconds }),
+      ...(end.renewableUntil === undefined ? {} : { renewable_until: end.renewableUntil }),
+    })
+    .where('id', '=', id)
+    .execute();
+  await moveEpoch(trx);
+}
+
+/** The children of `from` are from here on those of `to`. */
+export async function moveChildren(trx: TransactionQueries, from: string, to: string): Promise<void> {
+  await tables(trx).updateTable('identity_token').set({ parent: to }).where('parent', '=', from).execute();
+}
+
+/** Whether another value took the place of this one. */
+export async function replacementOf(trx: Queries, id: string): Promise<string | undefined> {
+  const row = await tables(trx).selectFrom('identity_token').select('id').where('replaces', '=', id).executeTakeFirst();
+  return row?.id;
+}
+
 /**
  * Marks the bearer and everything delegated from it revoked, and moves the epoch, in one transaction, with `alongside` (the outbox row of
  * each) in the same one. Resolves to the token as it now is, or undefined where there is none. A second revocation changes nothing.
  */
-export async function revokeTokenRow(
+export function revokeTokenRow(
   db: Queries,
-  revocation: { readonly id: string; readonly at: Date; readonly by: string },
+  revocation: Revocation,
   alongside: (trx: TransactionQueries, token: Token) => Promise<void>,
 ): Promise<Token | undefined> {
-  return transaction(db, async (trx) => {
-    let any = false;
-    for (;;) {
-      // A child delegated meanwhile is seen by the next pass: whoever delegates holds the parent's row, and then finds it revoked.
-      const ids = (await tokenSubtree(trx, revocation.id)).filter((t) => t.revokedAt === null).map((t) => t.id);
-      if (ids.length === 0) break;
-      const changed = await tables(trx)
-        .updateTable('identity_token')
-        .set({ revoked_at: revocation.at, revoked_by: revocation.by })
-        .where('id', 'in', ids)
-        .where('revoked_at', 'is', null)
-        .returningAll()
-        .execute();
-      for (const row of changed) await alongside(trx, tokenFrom(row));
-      any = true;
-    }
-    if (any) await moveEpoch(trx);
-    return tokenById(trx, revocation.id);
-  });
+  return transaction(db, (trx) => revokeTokenRowIn(trx, revocation, alongside));
+}
+
+export interface Revocation {
+  readonly id: string;
+  readonly at: Date;
+  readonly by: string;
+}
+
+/** The same within a transaction that changes more than that. */
+export async function revokeTokenRowIn(
+  trx: TransactionQueries,
+  revocation: Revocation,
+  alongside: (trx: TransactionQueries, token: Token) => Promise<void>,
+): Promise<Token | undefined> {
+  let any = false;
+  for (;;) {
+    // A child delegated meanwhile is seen by the next pass: whoever delegates holds the parent's row, and then finds it revoked.
+    const ids = (await tokenSubtree(trx, revocation.id)).filter((t) => t.revokedAt === null).map((t) => t.id);
+    if (ids.length === 0) break;
+    // One order for everybody who takes more than one row: whoever delegates, renews or rotates takes the parent's first.
+    await tables(trx)
+      .selectFrom('identity_token')
+      .select('id')
+      .where('id', 'in', ids)
+      .orderBy('depth')
+      .orderBy('created_at')
+      .orderBy('id')
+      .forUpdate()
+      .execute();
+    const changed = await tables(trx)
+      .updateTable('identity_token')
+      .set({ revoked_at: revocation.at, revoked_by: revocation.by })
+      .where('id', 'in', ids)
+      .where('revoked_at', 'is', null)
+      .returningAll()
+      .execute();
+    for (const row of changed) await alongside(trx, tokenFrom(row));
+    any = true;
+  }
+  if (any) await moveEpoch(trx);
+  return tokenById(trx, revocation.id);
 }
 
 /** What every replica reads several times a second: the epoch that empties its caches, and whether the facility is locked down. */

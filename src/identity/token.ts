@@ -28,6 +28,8 @@ export interface Token {
   /** Requests it may authorize in its life; null: no such bound. 1 is a one-time token. */
   readonly maxUses: number | null;
   readonly uses: number;
+  /** Of maxUses, those that were given to children when they were delegated; never given back. */
+  readonly reservedUses: number;
   /** The software that holds it may renew it up to here; null: a person must mint a new one. */
   readonly renewableUntil: Date | null;
   /** The token that this one replaces (rotation); both are valid while they overlap. */
@@ -41,6 +43,8 @@ export interface Token {
   readonly createdBy: string;
   readonly notBefore: Date;
   readonly expiresAt: Date;
+  /** The life that was asked for, and that a renewal gives again unless told otherwise. */
+  readonly lifetimeSeconds: number;
   readonly revokedAt: Date | null;
   readonly revokedBy: string | null;
 }
@@ -54,6 +58,9 @@ export const PLAIN_TOKEN = {
   sources: [],
   maxUses: null,
   uses: 0,
+  reservedUses: 0,
+  /** 0: from its start to its end (filled in when it is issued). */
+  lifetimeSeconds: 0,
   renewableUntil: null,
   replaces: null,
   methods: [],
@@ -61,12 +68,20 @@ export const PLAIN_TOKEN = {
   browser: null,
 } as const satisfies Partial<Token>;
 
-/** Revocation is final, so it hides expiry. `nowMs` in milliseconds since the Unix epoch. */
-export function tokenState(token: Token, nowMs: number): TokenState {
+/** The clocks of two replicas may differ by this much: a token minted on one is believed at once on the other. */
+export const START_LEEWAY_MS = 2000;
+
+/** Revocation is final, so it hides expiry. `nowMs` in milliseconds since the Unix epoch; `leewayMs` is forgiven at the start, never at the end. */
+export function tokenState(token: Token, nowMs: number, leewayMs = 0): TokenState {
   if (token.revokedAt !== null) return 'revoked';
   if (nowMs >= token.expiresAt.getTime()) return 'expired';
-  if (nowMs < token.notBefore.getTime()) return 'not-yet-valid';
+  if (nowMs + leewayMs < token.notBefore.getTime()) return 'not-yet-valid';
   return 'active';
+}
+
+/** Requests it may still authorize; null: no bound. */
+export function usesLeft(token: Pick<Token, 'maxUses' | 'uses' | 'reservedUses'>): number | null {
+  return token.maxUses === null ? null : token.maxUses - token.uses - token.reservedUses;
 }
 
 /** The caller that a verified bearer stands for. */
@@ -85,5 +100,6 @@ export function callerOf(token: Token): Caller {
   if (token.kind === 'node') return { kind: 'node', id: token.id, subject: token.subject };
   if (token.project === null || token.enclave === null) throw new Error(`token ${token.id} has no project or enclave`);
   const { id, subject, project, enclave, environments, scopes, purpose, classification } = token;
-  return { kind: 'token', id, subject, project, enclave, environments, scopes, purpose, classification };
+  const own = { kind: 'token', id, subject, project, enclave, environments, scopes, purpose, classification } as const;
+  return token.maxUses === null ? own : { ...own, bounded: true };
 }

@@ -3,21 +3,32 @@
  * still. The epoch is read every 250 ms; when it could not be read for one second every bearer is refused
  * (architecture.md 3b: caches hold for one epoch read, then fail closed).
  */
+import { timingSafeEqual } from 'node:crypto';
+import { type AddressList, addressList } from '../address-list.ts';
 import type { Clock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { Caller } from './caller.ts';
+import { type SettledRoles, withStanding } from './people/with-standing.ts';
 import { type Epoch, readEpoch, tokenByDigest } from './store.ts';
-import { callerOf, type Token, tokenState } from './token.ts';
+import { callerOf, START_LEEWAY_MS, type Token, tokenState } from './token.ts';
 import { bearerDigest, bearerKind } from './token-text.ts';
 
 const EPOCH_EVERY_MS = 250;
 const EPOCH_STALE_MS = 1000;
 const CACHE_ENTRIES = 20_000;
 
+/** Where a bearer came from. */
+export interface BearerFrom {
+  /** SHA-256 of the secret in the browser's own cookie; absent for a bearer in an Authorization header. */
+  readonly browser?: Buffer;
+  /** Of whoever sent it; without one, a token with source ranges is refused. */
+  readonly address?: string;
+}
+
 export interface TokenVerifier {
-  /** Throws a Problem `token-*`, or `unavailable` while the epoch cannot be read. */
-  verify(text: string): Promise<Caller>;
+  /** Throws a Problem `token-*` (WrongSource where all but the address was right), or `unavailable` while the epoch cannot be read. */
+  verify(text: string, from?: BearerFrom): Promise<Caller>;
   /** Nobody mints, and external paths are shut, while this is so (`beamway lockdown`). */
   lockedDown(): boolean;
   /** Reads the epoch now; called after a revocation on this replica so that it holds here at once. */
@@ -25,12 +36,26 @@ export interface TokenVerifier {
   stop(): void;
 }
 
+/** The bearer is known and alive, but not for that address: the denial is recorded with its caller. */
+export class WrongSource extends Problem {
+  readonly caller: Caller;
+  constructor(caller: Caller, from: string | undefined) {
+    super('token-wrong-source', `Token ${caller.id} may not be used from ${from ?? 'an unknown address'}.`);
+    this.caller = caller;
+  }
+}
+
 interface Known {
   readonly token: Token;
   readonly caller: Caller;
+  /** Undefined: from anywhere. */
+  readonly sources: AddressList | undefined;
+  /** When a membership of the caller ends by its date, milliseconds since the Unix epoch. */
+  readonly changesAt: number | undefined;
 }
 
-export async function openTokenVerifier(db: Queries, clock: Clock): Promise<TokenVerifier> {
+/** `settled`: facility roles by subject, of people.yaml. */
+export async function openTokenVerifier(db: Queries, clock: Clock, settled: SettledRoles = {}): Promise<TokenVerifier> {
   const cache = new Map<string, Known>();
   let epoch: Epoch = await readEpoch(db);
   let readAtMs = clock.monotonic();
@@ -60,7 +85,9 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
     const before = epoch.value;
     const token = await tokenByDigest(db, digest);
     if (token === undefined) throw new Problem('token-unknown', 'This bearer is not known at this facility.');
-    const known = { token, caller: callerOf(token) };
+    const sources = token.sources.length === 0 ? undefined : addressList(token.sources);
+    const { caller, changesAt } = await withStanding(db, callerOf(token), { nowMs: clock.now(), settled });
+    const known = { token, caller, sources, changesAt };
     if (before === epoch.value) {
       if (cache.size >= CACHE_ENTRIES) cache.clear();
       cache.set(text, known);
@@ -69,7 +96,7 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
   };
 
   return {
-    async verify(text) {
+    async verify(text, from = {}) {
       if (bearerKind(text) === undefined)
         throw new Problem('token-malformed', 'This is no bearer of ours: its shape or checksum is wrong.');
       if (clock.monotonic() - readAtMs > EPOCH_STALE_MS) {
@@ -77,9 +104,16 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
           retryAfterSeconds: 1,
         });
       }
-      const { token, caller } = cache.get(text) ?? (await look(text));
-      const state = tokenState(token, clock.now());
-      if (state === 'active') return caller;
+      const cached = cache.get(text);
+      // A membership that ends by its date ends without an epoch.
+      const holds = cached !== undefined && clock.now() < (cached.changesAt ?? Number.POSITIVE_INFINITY);
+      const { token, caller, sources } = holds ? cached : await look(text);
+      checkBrowser(token, from.browser);
+      const state = tokenState(token, clock.now(), START_LEEWAY_MS);
+      if (state === 'active') {
+        if (sources === undefined || (from.address !== undefined && sources.check(from.address))) return caller;
+        throw new WrongSource(caller, from.address);
+      }
       if (state === 'revoked') throw new Problem('token-revoked', `Token ${token.id} was revoked.`);
       if (state === 'expired')
         throw new Problem('token-expired', `Token ${token.id} expired at ${token.expiresAt.toISOString()}.`);
@@ -92,4 +126,12 @@ export async function openTokenVerifier(db: Queries, clock: Clock): Promise<Toke
       cancel();
     },
   };
+}
+
+/** A session that lives in a browser is believed with that browser's cookie only, and any other bearer in a header only. */
+function checkBrowser(token: Token, browser: Buffer | undefined): void {
+  if (token.browser === null && browser === undefined) return;
+  if (token.browser !== null && browser !== undefined && token.browser.length === browser.length)
+    if (timingSafeEqual(token.browser, browser)) return;
+  throw new Problem('token-unknown', 'This session is believed in the browser only that signed in.');
 }

@@ -1,12 +1,10 @@
 /** Minting and verifying on a real database: what is stored, what is refused, and how long a replica may believe a bearer that another has revoked. */
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { sql } from 'kysely';
 import { type HandWoundClock, handWoundClock, systemClock } from '../clock.ts';
 import { databaseMigrations, openDatabase, silentLog } from '../database/index.ts';
 import { testDatabase } from '../database/testing.ts';
-import { loadFacility } from '../facility/index.ts';
 import { Problem } from '../problems.ts';
 import {
   bearerDigest,
@@ -19,10 +17,11 @@ import {
   revokeToken,
   systemCaller,
   type TokenVerifier,
+  WrongSource,
 } from './index.ts';
+import { exampleFacility as facility, exampleRules as rules } from './token.fixture.ts';
 
 const EPOCH_READ_MS = 250;
-const facility = loadFacility(resolve(import.meta.dirname, '../../facility'));
 const { database, embedded } = await testDatabase({ after }, [
   databaseMigrations,
   { room: 'identity', migrations: identityMigrations },
@@ -37,7 +36,7 @@ const INPUT: IssueTokenInput = {
   lifetimeSeconds: 600,
 };
 const mint = (change: Partial<IssueTokenInput> = {}, clock = systemClock): Promise<IssuedToken> =>
-  issueToken({ db, clock, facility }, systemCaller('test'), { ...INPUT, ...change });
+  issueToken({ db, clock, facility, rules }, systemCaller('test'), { ...INPUT, ...change });
 
 interface Replica {
   readonly clock: HandWoundClock;
@@ -100,9 +99,10 @@ test('the shortest of its environments bounds a token’s life, from its start',
   assert.deepEqual(await faults({ environments: ['ace', 'odo'], lifetimeSeconds: 336 * 3600 + 1 }), [
     '#/lifetimeSeconds',
   ]);
-  const notBefore = '2030-01-01T00:00:00.000Z';
+  const day = 86_400_000;
+  const notBefore = new Date(systemClock.now() + 30 * day).toISOString();
   const { token } = await mint({ environments: ['ace', 'odo'], lifetimeSeconds: 336 * 3600, notBefore });
-  assert.equal(token.expiresAt.toISOString(), '2030-01-15T00:00:00.000Z');
+  assert.equal(token.expiresAt.getTime(), Date.parse(notBefore) + 14 * day);
 });
 
 test('of a bearer the database holds the digest and nothing more', async () => {
@@ -135,6 +135,26 @@ test('a bearer is told what is wrong with it', async (t) => {
     await verifier.refresh();
     assert.equal(await codeOf(verifier, soon.value), code);
   }
+});
+
+test('a clock that is two seconds behind believes a token that starts now, and no more', async (t) => {
+  const { clock, verifier } = await replica(t);
+  const startsIn = (ms: number) => mint({ notBefore: new Date(clock.now() + ms).toISOString() });
+  assert.equal(await codeOf(verifier, (await startsIn(2000)).value), 'token');
+  assert.equal(await codeOf(verifier, (await startsIn(2001)).value), 'token-not-yet-valid');
+});
+
+test('a token with source ranges is believed from there only, and never without an address', async (t) => {
+  const { verifier } = await replica(t);
+  const { token, value } = await mint({ sources: ['192.0.2.77/24', '2001:db8::/32', '192.0.2.0/24'] });
+  assert.deepEqual(token.sources, ['192.0.2.0/24', '2001:db8::/32'], 'written one way, each once');
+  for (const address of ['192.0.2.1', '::ffff:192.0.2.255', '2001:db8:1::'])
+    assert.equal((await verifier.verify(value, { address })).id, token.id, address);
+  for (const address of ['192.0.3.1', '::1', 'unknown', undefined])
+    await assert.rejects(
+      verifier.verify(value, address === undefined ? {} : { address }),
+      (e: unknown) => e instanceof WrongSource && e.code === 'token-wrong-source' && e.caller.id === token.id,
+    );
 });
 
 test('a token revoked on one replica is refused there at once, and on another within one read of the epoch', async (t) => {

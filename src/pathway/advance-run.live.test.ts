@@ -83,7 +83,8 @@ function depsThatTick(s: StreamingTest, scheduler: Scheduler, tick: () => void):
       around(() => claimStreams(streaming, { ...job, issuedTo: job.submittedBy, streams: job.spec.streams })),
     log: silent,
   };
-  return { db: s.db, clock, facility: s.deps.facility, audit, policy, compute, streaming, log: silent };
+  const circumstances = () => ({ now: clock.now(), lockdown: false });
+  return { db: s.db, clock, facility: s.deps.facility, audit, policy, circumstances, compute, streaming, log: silent };
 }
 
 /** One turn of everything around the run: the node opens and closes streams, the scheduler runs jobs. */
@@ -127,7 +128,13 @@ async function untilItsFirstJob(s: StreamingTest, deps: PathwayDeps, run: Run): 
 
 async function start(s: StreamingTest, caller: Caller): Promise<Run> {
   const deps = depsThatTick(s, scriptedScheduler(), () => undefined);
-  return createRun(deps, caller, { target: s.target, workflow: WORKFLOW, parameters: {}, key: null });
+  return createRun(deps, caller, {
+    target: s.target,
+    workflow: WORKFLOW,
+    parameters: {},
+    key: null,
+    requestId: 'req_1',
+  });
 }
 
 async function madeBy(s: StreamingTest, caller: Caller) {
@@ -233,18 +240,18 @@ test('a token that may not make streams cannot start a workflow that has some', 
   for (const missing of ['stream:create', 'stream:connect', 'job:submit'] as const) {
     const caller = { ...full, scopes: full.scopes.filter((x) => x !== missing) };
     await assert.rejects(
-      createRun(deps, caller, { target: s.target, workflow: WORKFLOW, parameters: {}, key: null }),
+      createRun(deps, caller, { target: s.target, workflow: WORKFLOW, parameters: {}, key: null, requestId: 'req_1' }),
       refused('refused'),
     );
   }
   const foreign = WORKFLOW.replace('lcls-frames', 'nowhere');
   await assert.rejects(
-    createRun(deps, full, { target: s.target, workflow: foreign, parameters: {}, key: null }),
+    createRun(deps, full, { target: s.target, workflow: foreign, parameters: {}, key: null, requestId: 'req_1' }),
     refused('invalid-request'),
   );
   const plain = 'apiVersion: beamway/v1\nkind: Workflow\nname: w\nsteps: {a: {executable: /bin/true}}\n';
   const only = { ...full, scopes: ['job:submit'] as const };
-  const input = { target: s.target, workflow: plain, parameters: {}, key: 'once' };
+  const input = { target: s.target, workflow: plain, parameters: {}, key: 'once', requestId: 'req_1' };
   const first = await createRun(deps, only, input);
   assert.equal((await createRun(deps, only, input)).id, first.id, 'the same key is the same run');
 });

@@ -78,6 +78,8 @@ async function carryOut(deps: PathwayDeps, run: Run, move: EffectMove): Promise<
   }
 }
 
+/** A run of before its request was kept gets one of its own for each record. */
+const requestOf = (run: Run): string => (run.requestId === '' ? newId('req') : run.requestId);
 const actingFor = (run: Run): Caller => ({ kind: 'system', id: run.createdBy, subject: run.subject });
 const targetOf = (deps: PathwayDeps, run: Run): Target => resolveTarget(deps.facility, actingFor(run), run);
 
@@ -90,6 +92,7 @@ async function makeStream(deps: PathwayDeps, run: Run, effect: Effect): Promise<
     template: wanted.template,
     parameters: wanted.parameters,
     key: effectKey(run, effect),
+    requestId: requestOf(run),
   });
   await note(deps, run, { action: 'run.stream-made', detail: { name: effect.name, stream: stream.id } });
   return { ...effect, state: 'made', target: stream.id, reason: '' };
@@ -129,6 +132,7 @@ async function makeJob(deps: PathwayDeps, run: Run, effect: Effect): Promise<Eff
       streams,
     },
     key: effectKey(run, effect),
+    requestId: requestOf(run),
   });
   await note(deps, run, { action: 'run.job-made', detail: { name: effect.name, job: job.id } });
   return afterJob({ ...effect, state: 'made', target: job.id, reason: '' }, job);
@@ -169,7 +173,7 @@ async function note(
 ): Promise<void> {
   await deps.audit.append({
     at: new Date(deps.clock.now()),
-    requestId: newId('req'),
+    requestId: requestOf(run),
     phase: 'event',
     callerKind: 'system',
     callerId: run.createdBy,

@@ -2,7 +2,7 @@
 import { transaction } from '../database/index.ts';
 import { newId } from '../id.ts';
 import type { Caller } from '../identity/index.ts';
-import { policyResource, type Target } from '../policy/index.ts';
+import { type Action, type PolicyResource, policyResource, type Target } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import type { PathwayDeps } from './deps.ts';
 import { firstEffects, type Run } from './run.ts';
@@ -14,6 +14,8 @@ export interface CreateRunInput {
   readonly workflow: string;
   readonly parameters: Readonly<Record<string, string>>;
   readonly key: string | null;
+  /** Of the request that starts it. */
+  readonly requestId: string;
 }
 
 /** Throws `invalid-request` (the workflow), `refused` where the caller could not do what a step does. */
@@ -30,6 +32,7 @@ export async function createRun(deps: PathwayDeps, caller: Caller, input: Create
     reason: '',
     createdBy: caller.id,
     subject: caller.subject,
+    requestId: input.requestId,
     createdAt: new Date(deps.clock.now()),
     endedAt: null,
     effects: firstEffects(workflow),
@@ -45,24 +48,26 @@ export async function createRun(deps: PathwayDeps, caller: Caller, input: Create
 
 /** A run acts with its creator's rights: what the creator may not do one by one, a workflow cannot do either. */
 function mayDoWhatItDoes(
-  { policy, streaming }: PathwayDeps,
+  { policy, circumstances, streaming }: PathwayDeps,
   caller: Caller,
   wish: { readonly target: Target; readonly workflow: Workflow },
 ): void {
   const { target, workflow } = wish;
-  const resource = policyResource(target);
-  for (const { tier } of Object.values(workflow.steps))
-    policy.authorize({ caller, action: 'job:submit', resource: { ...resource, tier } });
+  const place = policyResource(target);
+  const may = (action: Action, more: Pick<PolicyResource, 'tier' | 'admission'>): void =>
+    policy.authorize({
+      caller,
+      action,
+      resource: { ...place, ...more },
+      circumstances: circumstances(caller, action),
+    });
+  for (const { tier } of Object.values(workflow.steps)) may('job:submit', { tier });
   if (Object.keys(workflow.streams).length === 0) return;
   for (const { template } of Object.values(workflow.streams)) {
     const admission = streaming.templates.get(template)?.admission;
-    policy.authorize({
-      caller,
-      action: 'stream:create',
-      resource: { ...resource, ...(admission === undefined ? {} : { admission }) },
-    });
+    may('stream:create', admission === undefined ? {} : { admission });
   }
-  policy.authorize({ caller, action: 'stream:connect', resource });
+  may('stream:connect', {});
   for (const [name, stream] of Object.entries(workflow.streams)) {
     if (!target.environment.streamTemplates.includes(stream.template)) {
       const detail = `stream ${name}: ${target.environment.name} allows the templates ${target.environment.streamTemplates.join(', ')}`;

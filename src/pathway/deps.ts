@@ -4,7 +4,8 @@ import type { Clock } from '../clock.ts';
 import type { ComputeDeps } from '../compute/index.ts';
 import type { Queries } from '../database/index.ts';
 import type { Facility } from '../facility/index.ts';
-import type { Policy } from '../policy/index.ts';
+import type { Caller } from '../identity/index.ts';
+import type { Action, Circumstances, Policy } from '../policy/index.ts';
 import type { StreamingDeps } from '../streaming/index.ts';
 
 export interface PathwayDeps {
@@ -13,6 +14,8 @@ export interface PathwayDeps {
   readonly facility: Facility;
   readonly audit: AuditLog;
   readonly policy: Policy;
+  /** Of a question that is asked now. */
+  readonly circumstances: (caller: Caller, action: Action) => Circumstances;
   readonly compute: ComputeDeps;
   readonly streaming: StreamingDeps;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };

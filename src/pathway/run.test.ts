@@ -27,6 +27,7 @@ const startOf = (workflow: Workflow): Run => ({
   reason: '',
   createdBy: 'tok_x',
   subject: 'someone',
+  requestId: 'req_1',
   createdAt: new Date(0),
   endedAt: null,
   effects: firstEffects(workflow),

@@ -24,6 +24,8 @@ export interface Run {
   readonly reason: string;
   readonly createdBy: string;
   readonly subject: string;
+  /** The request that started it; all it does is recorded under it. */
+  readonly requestId: string;
   readonly createdAt: Date;
   readonly endedAt: Date | null;
   readonly effects: readonly Effect[];

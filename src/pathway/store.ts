@@ -14,6 +14,7 @@ type RunRow = {
   reason: string;
   created_by: string;
   subject: string;
+  request_id: string;
   created_at: Date;
   ended_at: Date | null;
 };
@@ -62,6 +63,14 @@ export const pathwayMigrations: Record<string, RoomMigration> = {
         .execute();
     },
   },
+  '002-request': {
+    async up(db: Kysely<never>): Promise<void> {
+      await db.schema
+        .alterTable('pathway_run')
+        .addColumn('request_id', 'text', (c) => c.notNull().defaultTo(''))
+        .execute();
+    },
+  },
 };
 
 const tables = (db: Queries) => db.withTables<PathwayTables>();
@@ -76,6 +85,7 @@ function runFrom(row: RunRow, effects: readonly EffectRow[]): Run {
     reason: row.reason,
     createdBy: row.created_by,
     subject: row.subject,
+    requestId: row.request_id,
     createdAt: row.created_at,
     endedAt: row.ended_at,
     effects: effects.map(({ name, kind, state, target, reason }) => ({ name, kind, state, target, reason })),
@@ -112,6 +122,7 @@ export async function insertRun(trx: TransactionQueries, run: Run, key: string |
       reason: run.reason,
       created_by: run.createdBy,
       subject: run.subject,
+      request_id: run.requestId,
       created_at: run.createdAt,
       ended_at: null,
     })
@@ -143,8 +154,14 @@ export async function runByKey(db: Queries, project: string, key: string): Promi
 
 export async function runsPage(
   db: Queries,
-  page: { readonly project?: string; readonly before?: string; readonly limit: number },
+  page: {
+    readonly project?: string;
+    readonly environments?: readonly string[];
+    readonly before?: string;
+    readonly limit: number;
+  },
 ): Promise<readonly Run[]> {
+  if (page.environments?.length === 0) return [];
   let query = tables(db)
     .selectFrom('pathway_run')
     .selectAll()
@@ -152,6 +169,7 @@ export async function runsPage(
     .orderBy('id', 'desc')
     .limit(page.limit);
   if (page.project !== undefined) query = query.where('project', '=', page.project);
+  if (page.environments !== undefined) query = query.where('environment', 'in', page.environments);
   const before = page.before;
   if (before !== undefined) {
     query = query.where((e) =>

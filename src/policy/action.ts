@@ -1,13 +1,31 @@
 /** Everything that policy decides on, in four groups; facility/policies/schema.cedarschema declares the same list (a test holds them together). */
 import { ALL_SCOPES, type Scope } from '../identity/index.ts';
 
-const STAFF = ['token:mint', 'token:read', 'token:revoke', 'audit:verify', 'node:read', 'policy:explain'] as const;
-const OWN = ['self:read', 'self:revoke'] as const;
+const STAFF = [
+  'token:mint',
+  'token:read',
+  'token:revoke',
+  'token:introspect',
+  'session:revoke',
+  'key:rotate',
+  'person:read',
+  'person:import',
+  'person:reset-factor',
+  'lockdown:set',
+  'audit:verify',
+  'audit:export',
+  'audit:checkpoint',
+  'node:read',
+  'policy:explain',
+] as const;
+const OWN = ['self:read', 'self:revoke', 'self:renew', 'self:rotate', 'self:hop-token', 'factor:manage'] as const;
 const NODE = ['node:sync'] as const;
 
 export type Action = Scope | (typeof STAFF)[number] | (typeof OWN)[number] | (typeof NODE)[number];
 
 export const ACTIONS: readonly Action[] = [...ALL_SCOPES, ...STAFF, ...OWN, ...NODE];
+
+const READING: ReadonlySet<Action> = new Set(['audit:verify', 'audit:export', 'token:introspect', 'policy:explain']);
 
 const KNOWN: ReadonlySet<string> = new Set(ACTIONS);
 
@@ -17,5 +35,5 @@ export function isAction(text: string): text is Action {
 
 /** Changes nothing: a role that reads everything may do it. */
 export function isReading(action: Action): boolean {
-  return action.endsWith(':read') || action === 'audit:verify' || action === 'policy:explain';
+  return action.endsWith(':read') || READING.has(action);
 }

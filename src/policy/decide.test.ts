@@ -5,12 +5,23 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ALL_SCOPES, ANONYMOUS, type Caller, ROLES, type SessionCaller, type TokenCaller } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
-import { ACTIONS, type Action, loadPolicySet, openPolicy, type PolicyResource } from './index.ts';
+import {
+  ACTIONS,
+  type Action,
+  type Circumstances,
+  loadPolicySet,
+  openPolicy,
+  type PolicyQuestion,
+  type PolicyResource,
+} from './index.ts';
 
 const set = loadPolicySet(resolve(import.meta.dirname, '../../facility'));
-const { decide, authorize } = openPolicy(set, {
-  error: () => assert.fail('no evaluation of the example facility errs'),
-});
+const policy = openPolicy(set, { error: () => assert.fail('no evaluation of the example facility errs') });
+type Asked = Omit<PolicyQuestion, 'circumstances'>;
+const now = Date.UTC(2026, 10, 1);
+const circumstances: Circumstances = { now, lockdown: false };
+const decide = (question: Asked) => policy.decide({ circumstances, ...question });
+const authorize = (question: Asked) => policy.authorize({ circumstances, ...question });
 
 const token: TokenCaller = {
   kind: 'token',
@@ -29,18 +40,28 @@ const session = (roles: SessionCaller['roles'], projects: readonly string[] = []
   subject: 'bob',
   roles,
   projects,
-  assurance: { methods: ['oidc'], factorAt: null },
+  assurance: { methods: ['oidc', 'totp'], factorAt: now },
+});
+const stale = (caller: SessionCaller): SessionCaller => ({
+  ...caller,
+  assurance: { methods: ['oidc', 'totp'], factorAt: now - 61 * 60_000 },
 });
 const node: Caller = { kind: 'node', id: 'tok_3', subject: 'dsn01' };
 const system: Caller = { kind: 'system', id: 'runs', subject: 'runs' };
 const here: PolicyResource = { project: 'demo', environment: 'ace', enclave: 'open' };
 
-const objections = (caller: Caller, action: Action, resource: PolicyResource = here): string[] => {
-  const decision = decide({ caller, action, resource });
+const objections = (
+  caller: Caller,
+  action: Action,
+  resource: PolicyResource = here,
+  more: Partial<Circumstances> = {},
+): string[] => {
+  const decision = policy.decide({ caller, action, resource, circumstances: { ...circumstances, ...more } });
   return decision.allowed ? [] : decision.rules.map((r) => r.rule);
 };
 
-const TABLE: readonly (readonly [string, Caller, Action, PolicyResource, readonly string[]])[] = [
+type Line = readonly [string, Caller, Action, PolicyResource, readonly string[], Partial<Circumstances>?];
+const TABLE: readonly Line[] = [
   ['a token does what its scopes say, where it is for', token, 'job:submit', here, []],
   ['a token lists its project', token, 'job:read', { project: 'demo' }, []],
   ['a token lacks a scope', token, 'job:cancel', here, ['token-holds-scope']],
@@ -60,7 +81,7 @@ const TABLE: readonly (readonly [string, Caller, Action, PolicyResource, readonl
     { project: 'beamtime', environment: 'seeker', enclave: 'moderate' },
     ['token-holds-scope', 'token-covers-project', 'token-covers-enclave', 'token-covers-environment'],
   ],
-  ['a token never mints', token, 'token:mint', here, ['mint-needs-administrator']],
+  ['a token never mints', token, 'token:mint', here, ['mint-needs-membership']],
   ['a token looks at itself', token, 'self:read', {}, []],
   ['a token revokes itself', token, 'self:revoke', {}, []],
   ['a token is no node', token, 'node:sync', {}, ['only-nodes-sync']],
@@ -68,7 +89,7 @@ const TABLE: readonly (readonly [string, Caller, Action, PolicyResource, readonl
   ['a token sees no nodes', token, 'node:read', {}, ['facility-view-needs-staff']],
   ['an administrator mints', session(['administrator']), 'token:mint', {}, []],
   ['an administrator submits anywhere', session(['administrator']), 'job:submit', here, []],
-  ['an operator mints nothing', session(['operator']), 'token:mint', {}, ['mint-needs-administrator']],
+  ['an operator mints nothing', session(['operator']), 'token:mint', {}, ['mint-needs-membership']],
   ['an operator reads every project', session(['operator']), 'job:read', here, []],
   ['an operator submits nothing', session(['operator']), 'job:submit', here, ['session-sees-project']],
   ['security revokes tokens', session(['security']), 'token:revoke', {}, []],
@@ -78,7 +99,7 @@ const TABLE: readonly (readonly [string, Caller, Action, PolicyResource, readonl
   ['a session is no node', session(['administrator']), 'node:sync', {}, ['only-nodes-sync']],
   ['a node syncs', node, 'node:sync', {}, []],
   ['a node does nothing else', node, 'job:read', here, ['node-acts-for-itself-only']],
-  ['a node has no role', node, 'token:mint', {}, ['node-acts-for-itself-only', 'mint-needs-administrator']],
+  ['a node has no role', node, 'token:mint', {}, ['node-acts-for-itself-only', 'mint-needs-membership']],
   ['nobody does nothing', ANONYMOUS, 'job:read', here, ['caller-is-known']],
   [
     'the moderate enclave admits nobody by address',
@@ -87,11 +108,54 @@ const TABLE: readonly (readonly [string, Caller, Action, PolicyResource, readonl
     { project: 'demo', environment: 'seeker', enclave: 'moderate', admission: 'address' },
     ['moderate-admits-by-credential-only'],
   ],
+  ['a member mints for the own project', session(['member'], ['demo']), 'token:mint', { project: 'demo' }, []],
+  [
+    'a member mints nothing for others',
+    session(['member'], ['demo']),
+    'token:mint',
+    { project: 'demo', subject: 'ada' },
+    ['mint-answers-for-oneself'],
+  ],
+  [
+    'an old factor mints nothing powerful',
+    stale(session(['member'], ['demo'])),
+    'token:mint',
+    { project: 'demo', enclave: 'moderate', scopes: ['run:create'] },
+    ['powerful-mint-needs-fresh-factor'],
+  ],
+  [
+    'an old factor submits nothing in the moderate enclave',
+    stale(session(['member'], ['demo'])),
+    'job:submit',
+    { project: 'demo', environment: 'odo', enclave: 'moderate' },
+    ['moderate-acts-need-factor'],
+  ],
+  ['an old factor locks nothing', stale(session(['security'])), 'lockdown:set', {}, ['staff-acts-need-factor']],
+  ['an operator locks nothing', session(['operator']), 'lockdown:set', {}, ['security-acts-need-security']],
+  ['security imports nobody', session(['security']), 'person:import', {}, ['import-needs-administrator']],
+  ['a stranger sees no tokens', session(['member']), 'token:read', here, ['token-view-needs-membership']],
+  ['a token manages no factors', token, 'factor:manage', {}, ['factors-belong-to-sessions']],
+  [
+    'controlled data stays out of the open enclave',
+    { ...token, classification: 'controlled' },
+    'job:read',
+    here,
+    ['controlled-data-stays-moderate'],
+  ],
+  ['locked down nobody mints', session(['administrator']), 'token:mint', {}, ['lockdown-shuts'], { lockdown: true }],
+  [
+    'outside its purpose a token does nothing in frontier',
+    { ...token, enclave: 'moderate', environments: ['frontier'], purpose: 'monitoring' },
+    'job:submit',
+    { project: 'demo', environment: 'frontier', enclave: 'moderate' },
+    ['frontier-keeps-to-purpose'],
+    { withinPurpose: false },
+  ],
 ];
 
-for (const [name, caller, action, resource, expected] of TABLE) {
+for (const [name, caller, action, resource, expected, more] of TABLE) {
   test(`policy: ${name}`, () => {
-    assert.deepEqual(objections(caller, action, resource), expected);
+    assert.deepEqual(objections(caller, action, resource, more), expected);
   });
 }
 
@@ -137,8 +201,13 @@ test('no action lets a token gain anything in another project, environment or en
   );
 });
 
-test('a session without roles and projects may do nothing but look at itself and end itself', () => {
-  for (const action of ACTIONS) assert.equal(objections(session([]), action).length === 0, action.startsWith('self:'));
+test('a session without roles and projects may do nothing but see to itself', () => {
+  for (const action of ACTIONS)
+    assert.equal(
+      objections(session([]), action).length === 0,
+      action.startsWith('self:') || action === 'factor:manage',
+      action,
+    );
 });
 
 test('roles only add: who holds more of them may do no less', () => {

@@ -3,7 +3,7 @@
  * reviewed in diffs; `policy diff` compares two of them.
  */
 import type { Facility } from '../facility/index.ts';
-import { ALL_SCOPES, ANONYMOUS, type Caller } from '../identity/index.ts';
+import { ALL_SCOPES, ANONYMOUS, type Caller, type SessionCaller, type TokenCaller } from '../identity/index.ts';
 import { ACTIONS, type Action } from './action.ts';
 import { evaluator } from './evaluate.ts';
 import type { PolicySet } from './policy-set.ts';
@@ -18,15 +18,17 @@ export interface MatrixRow {
 }
 
 const PROJECT = 'demo';
+/** The matrix has no clock: ages of factors count from here. */
+const NOW = Date.UTC(2026, 0, 1);
 
-function callersFor(
-  enclave: 'open' | 'moderate',
-  environment: string,
-): readonly { readonly name: string; readonly caller: Caller }[] {
-  const token = (
-    name: string,
-    over: Partial<Extract<Caller, { kind: 'token' }>>,
-  ): { name: string; caller: Caller } => ({
+interface Asker {
+  readonly name: string;
+  readonly caller: Caller;
+  readonly lockdown?: true;
+}
+
+function callersFor(enclave: 'open' | 'moderate', environment: string): readonly Asker[] {
+  const token = (name: string, over: Partial<TokenCaller>): Asker => ({
     name,
     caller: {
       kind: 'token',
@@ -41,21 +43,18 @@ function callersFor(
       ...over,
     },
   });
-  const session = (
-    name: string,
-    roles: Extract<Caller, { kind: 'session' }>['roles'],
-    projects: readonly string[],
-  ): { name: string; caller: Caller } => ({
+  const session = (name: string, over: Pick<SessionCaller, 'roles'> & Partial<SessionCaller>): Asker => ({
     name,
     caller: {
       kind: 'session',
       id: 'tok',
       subject: 's',
-      roles,
-      projects,
-      assurance: { methods: ['oidc'], factorAt: null },
+      projects: [],
+      assurance: { methods: ['oidc', 'totp'], factorAt: NOW },
+      ...over,
     },
   });
+  const assurance = { methods: ['oidc'], factorAt: null };
   return [
     { name: 'anonymous', caller: ANONYMOUS },
     { name: 'node', caller: { kind: 'node', id: 'tok', subject: 'dsn01' } },
@@ -64,11 +63,18 @@ function callersFor(
     token('token, other project', { project: 'other' }),
     token('token, other environment', { environments: ['elsewhere'] }),
     token('token, other enclave', { enclave: enclave === 'open' ? 'moderate' : 'open', environments: ['elsewhere'] }),
-    session('member', ['member'], [PROJECT]),
-    session('stranger', ['member'], []),
-    session('operator', ['operator'], []),
-    session('security', ['security'], []),
-    session('administrator', ['administrator'], []),
+    token('token outside its purpose', { purpose: 'monitoring' }),
+    token('token for controlled data', { classification: 'controlled' }),
+    { ...token('token, while locked down', {}), lockdown: true },
+    session('member', { roles: ['member'], projects: [PROJECT] }),
+    session('member without a factor', { roles: ['member'], projects: [PROJECT], assurance }),
+    session('project lead', { roles: ['project-lead'], projects: [PROJECT], leads: [PROJECT] }),
+    session('stranger', { roles: ['member'] }),
+    session('operator', { roles: ['operator'] }),
+    session('security', { roles: ['security'] }),
+    session('administrator', { roles: ['administrator'] }),
+    session('administrator without a factor', { roles: ['administrator'], assurance }),
+    { ...session('administrator, while locked down', { roles: ['administrator'] }), lockdown: true },
   ];
 }
 
@@ -77,9 +83,11 @@ export function policyMatrix(set: PolicySet, facility: Facility): readonly Matri
   const rows: MatrixRow[] = [];
   for (const { name: environment, enclave } of facility.environments.values()) {
     const resource: PolicyResource = { project: PROJECT, environment, enclave };
-    for (const { name, caller } of callersFor(enclave, environment)) {
+    for (const { name, caller, lockdown = false } of callersFor(enclave, environment)) {
+      const withinPurpose = caller.kind !== 'token' || caller.purpose === '';
       for (const action of ACTIONS) {
-        const decision = engine.evaluate({ caller, action, resource });
+        const circumstances = { now: NOW, lockdown, withinPurpose };
+        const decision = engine.evaluate({ caller, action, resource, circumstances });
         const rules = decision.allowed ? [] : decision.rules.map((r) => r.rule);
         rows.push({ environment, caller: name, action, allowed: decision.allowed, rules });
       }

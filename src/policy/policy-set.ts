@@ -83,7 +83,7 @@ function split(file: string, text: string, faults: string[]): readonly PolicyTex
     );
     return [];
   }
-  return parts.policies.flatMap((one): PolicyText[] => {
+  const policies = parts.policies.flatMap((one): PolicyText[] => {
     const json = cedar.policyToJson(one);
     if (json.type === 'failure') {
       faults.push(`${file}: ${json.errors.map((e) => e.message).join('; ')}`);
@@ -100,6 +100,9 @@ function split(file: string, text: string, faults: string[]): readonly PolicyTex
       { id: String(id), file, text: one, effect, remedy: String(remedy), hides: annotations['hides'] === 'existence' },
     ];
   });
+  // Cedar gives the parts by their own names (policy10 before policy2); a denial names its rules in the order of the file.
+  const place = (p: PolicyText): number => text.indexOf(`@id("${p.id}")`);
+  return policies.sort((x, y) => place(x) - place(y));
 }
 
 function lineOf(text: string, error: cedar.DetailedError): number {

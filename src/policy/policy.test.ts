@@ -22,6 +22,7 @@ import {
 
 const FACILITY = resolve(import.meta.dirname, '../../facility');
 const set = loadPolicySet(FACILITY);
+const circumstances = { now: Date.UTC(2026, 10, 1), lockdown: false };
 const quiet = { error: () => undefined };
 
 function facilityWith(t: { after(action: () => void): void }, file: string, change: (text: string) => string): string {
@@ -114,12 +115,12 @@ test('a token is never allowed anything outside its project, enclave and environ
           environment: place.environment.name,
           enclave: place.environment.enclave,
         };
-        const decision = policy.decide({ caller: token(bounds), action, resource });
+        const decision = policy.decide({ caller: token(bounds), action, resource, circumstances });
         const inBounds =
           bounds.project === resource.project &&
           bounds.enclave === resource.enclave &&
           bounds.environments.includes(resource.environment);
-        const own = action === 'self:read' || action === 'self:revoke';
+        const own = action.startsWith('self:');
         const holds = (bounds.scopes as readonly string[]).includes(action);
         assert.equal(decision.allowed, inBounds && (own || holds));
       },
@@ -134,6 +135,7 @@ test('what belongs to another project is not found, with the rules kept for the 
     caller: token(),
     action: 'job:read',
     resource: { project: 'beamtime', environment: 'ace', enclave: 'open' },
+    circumstances,
   };
   assert.throws(
     () => policy.authorize(question),
@@ -152,6 +154,7 @@ test('a denial names all rules that object, with what would change it, in the or
       caller: token({ scopes: ['job:read'], subject: String(i) }),
       action: 'job:submit',
       resource: { project: 'demo', environment: 'frontier', enclave: 'moderate' },
+      circumstances,
     });
     assert.ok(!decision.allowed);
     assert.deepEqual(
@@ -166,7 +169,7 @@ test('an evaluation that errs is a denial and an alarm, never an allowance', () 
   const alarms: object[] = [];
   const policy = openPolicy(set, { error: (fields) => void alarms.push(fields) });
   const broken = { ...token(), scopes: [1] as unknown as readonly [] };
-  const decision = policy.decide({ caller: broken, action: 'job:read', resource: {} });
+  const decision = policy.decide({ caller: broken, action: 'job:read', resource: {}, circumstances });
   assert.equal(decision.allowed, false);
   assert.equal(alarms.length, 1);
 });
@@ -177,6 +180,7 @@ test('another set is in force from the next question on, and nothing decided bef
     caller: token(),
     action: 'job:cancel',
     resource: { project: 'demo', environment: 'ace', enclave: 'open' },
+    circumstances,
   };
   assert.equal(policy.decide(question).allowed, true);
   const dir = facilityWith(
@@ -189,6 +193,36 @@ test('another set is in force from the next question on, and nothing decided bef
   assert.equal(policy.decide(question).allowed, false);
 });
 
+test('a decision is remembered by what the caller is and when the factor was shown, not by who holds which bearer', () => {
+  const policy = openPolicy(set, quiet);
+  const now = circumstances.now;
+  const person = (over: Partial<Extract<Caller, { kind: 'session' }>>): Caller => ({
+    kind: 'session',
+    id: 'tok_2',
+    subject: 'ada',
+    roles: ['member'],
+    projects: ['demo'],
+    assurance: { methods: ['oidc', 'totp'], factorAt: now },
+    ...over,
+  });
+  const submits = (caller: Caller, later = 0) =>
+    policy.decide({
+      caller,
+      action: 'job:submit',
+      resource: { project: 'demo', environment: 'seeker', enclave: 'moderate' },
+      circumstances: { now: now + later, lockdown: false },
+    });
+  const first = submits(person({}));
+  assert.equal(first.allowed, true);
+  assert.equal(submits(person({ id: 'tok_3' })), first, 'another bearer of the same person');
+  assert.equal(submits(person({}), 30_000), first, 'within the same minute of the factor’s age');
+  assert.equal(submits(person({ projects: [] })).allowed, false, 'no member any more');
+  assert.equal(submits(person({ assurance: { methods: ['oidc'], factorAt: null } })).allowed, false);
+  assert.equal(submits(person({}), 61 * 60_000).allowed, false, 'the factor has aged');
+  const day = 24 * 3_600_000;
+  assert.equal(submits(person({}), 2 * day), submits(person({}), 3 * day), 'past a day all ages are one');
+});
+
 test('an overlay never allows what the base denies: each environment is at most as lax as the base', () => {
   const facility = loadFacility(FACILITY);
   const without = policyMatrix({ ...set, overlays: new Map() }, facility);
@@ -198,16 +232,43 @@ test('an overlay never allows what the base denies: each environment is at most 
     );
     assert.ok(!row.allowed || base?.allowed === true, `${row.environment} ${row.caller} ${row.action}`);
   }
-  assert.deepEqual(matrixDiff(without, without), []);
+  const inAce = without.filter((r) => r.environment === 'ace');
+  assert.deepEqual(matrixDiff(inAce, inAce), []);
+});
+
+test('a token that is asked for in several environments is minted only where each overlay lets it', (t) => {
+  const dir = facilityWith(
+    t,
+    'environments/frontier.cedar',
+    (text) =>
+      `${text}\n@id("no-minting-here")\n@remedy("wait")\nforbid (principal, action == Action::"token:mint", resource);\n`,
+  );
+  const policy = openPolicy(readPolicySet(dir), quiet);
+  const caller: Caller = {
+    kind: 'session',
+    id: 'tok_2',
+    subject: 'ada',
+    roles: ['administrator'],
+    projects: [],
+    assurance: { methods: ['issued'], factorAt: null },
+  };
+  const objections = (...environments: string[]) => {
+    const resource = { project: 'demo', enclave: 'moderate', environments, scopes: ['job:read'] } as const;
+    const decision = policy.decide({ caller, action: 'token:mint', resource, circumstances });
+    return decision.allowed ? [] : decision.rules.map((r) => r.rule);
+  };
+  assert.deepEqual(objections('seeker'), []);
+  assert.deepEqual(objections('seeker', 'frontier'), ['no-minting-here']);
+  assert.deepEqual(objections('frontier', 'seeker', 'nowhere'), ['no-minting-here']);
 });
 
 test('anonymous callers may do nothing at all', () => {
   const policy = openPolicy(set, quiet);
   for (const action of ACTIONS)
-    assert.equal(policy.decide({ caller: ANONYMOUS, action, resource: {} }).allowed, false, action);
+    assert.equal(policy.decide({ caller: ANONYMOUS, action, resource: {}, circumstances }).allowed, false, action);
 });
 
 test('the schema declares exactly the actions the program knows', () => {
-  const declared = [...set.schema.matchAll(/"([a-z]+:[a-z]+)"/g)].map((m) => m[1] ?? '');
+  const declared = [...set.schema.matchAll(/"([a-z]+:[a-z-]+)"/g)].map((m) => m[1] ?? '');
   assert.deepEqual([...new Set(declared)].sort(), [...ACTIONS].sort());
 });

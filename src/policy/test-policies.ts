@@ -5,11 +5,14 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { nameSchema, readYaml, YamlError } from '../facility/index.ts';
-import { ANONYMOUS, type Caller, isScope, ROLES } from '../identity/index.ts';
+import { ANONYMOUS, type Caller, CLASSIFICATIONS, isScope, ROLES } from '../identity/index.ts';
 import { isAction } from './action.ts';
 import { evaluator } from './evaluate.ts';
 import { filesIn } from './policy-files.ts';
 import { type PolicySet, PolicySetError, readPolicySet } from './policy-set.ts';
+
+/** Ages of factors count from here; no test depends on the day it runs. */
+const NOW = Date.UTC(2026, 0, 1);
 
 const callerSchema = z.union([
   z.literal('anonymous'),
@@ -19,9 +22,21 @@ const callerSchema = z.union([
       enclave: z.enum(['open', 'moderate']),
       environments: z.array(nameSchema),
       scopes: z.array(z.string().refine(isScope, 'no such scope')),
+      purpose: nameSchema.optional(),
+      classification: z.enum(CLASSIFICATIONS).default('public'),
     }),
   }),
-  z.strictObject({ session: z.strictObject({ roles: z.array(z.enum(ROLES)), projects: z.array(nameSchema) }) }),
+  z.strictObject({
+    session: z.strictObject({
+      subject: z.string().min(1).default('test'),
+      roles: z.array(z.enum(ROLES)),
+      projects: z.array(nameSchema),
+      leads: z.array(nameSchema).default([]),
+      methods: z.array(nameSchema).default(['oidc']),
+      /** Absent: no second factor was shown in the session. */
+      factorAgeMinutes: z.int().min(0).optional(),
+    }),
+  }),
   z.strictObject({ node: nameSchema }),
 ]);
 
@@ -37,7 +52,13 @@ const fileSchema = z.strictObject({
         enclave: z.enum(['open', 'moderate']).optional(),
         tier: nameSchema.optional(),
         admission: z.enum(['credential', 'address']).optional(),
+        environments: z.array(nameSchema).optional(),
+        scopes: z.array(z.string().refine(isScope, 'no such scope')).optional(),
+        classification: z.enum(CLASSIFICATIONS).optional(),
+        subject: z.string().min(1).optional(),
       }),
+      lockdown: z.boolean().default(false),
+      withinPurpose: z.boolean().default(true),
       expect: z.enum(['allow', 'deny']),
       rules: z.array(z.string()).default([]),
     }),
@@ -59,7 +80,9 @@ export function testPolicies(facilityDir: string, set: PolicySet): PolicyTestRep
   for (const file of filesIn(join(facilityDir, 'policies', 'tests'), '.yaml')) {
     for (const each of testsOf(file, failures)) {
       const resource = withoutUndefined(each.resource);
-      const decision = engine.evaluate({ caller: callerOf(each.caller), action: each.action, resource });
+      const { action, lockdown, withinPurpose } = each;
+      const circumstances = { now: NOW, lockdown, withinPurpose };
+      const decision = engine.evaluate({ caller: callerOf(each.caller), action, resource, circumstances });
       const got = decision.allowed ? [...decision.rules] : decision.rules.map((r) => r.rule);
       for (const rule of got) seen.add(rule);
       const asExpected = decision.allowed === (each.expect === 'allow');
@@ -96,23 +119,19 @@ function testsOf(file: string, failures: string[]): z.output<typeof fileSchema>[
 function callerOf(given: z.output<typeof callerSchema>): Caller {
   if (given === 'anonymous') return ANONYMOUS;
   if ('node' in given) return { kind: 'node', id: 'tok_test', subject: given.node };
-  if ('session' in given)
-    return {
-      kind: 'session',
-      id: 'tok_test',
-      subject: 'test',
-      ...given.session,
-      assurance: { methods: ['oidc'], factorAt: null },
-    };
-  const { scopes, ...rest } = given.token;
+  if ('session' in given) {
+    const { methods, factorAgeMinutes, ...person } = given.session;
+    const factorAt = factorAgeMinutes === undefined ? null : NOW - factorAgeMinutes * 60_000;
+    return { kind: 'session', id: 'tok_test', ...person, assurance: { methods, factorAt } };
+  }
+  const { scopes, purpose = '', ...rest } = given.token;
   return {
     kind: 'token',
     id: 'tok_test',
     subject: 'test',
     ...rest,
     scopes: scopes.filter(isScope),
-    purpose: '',
-    classification: 'public',
+    purpose,
   };
 }
 

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { transaction } from '../database/index.ts';
 import { newId, randomText } from '../id.ts';
-import { tokenById } from '../identity/index.ts';
+import { holdToken } from '../identity/index.ts';
 import { type FieldError, Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
 import { replaceClaims } from './secret-store.ts';
@@ -64,7 +64,8 @@ export async function claimStreams(deps: StreamingDeps, job: JobFacts): Promise<
     const claims: Claim[] = [];
     const nodes = new Set<string>();
     // A job may be handed over long after it was accepted: a bearer revoked since then gets claims that are void from the start.
-    const revokedAt = (await tokenById(trx, job.issuedTo))?.revokedAt ?? null;
+    // Held, so that one revoked from here on finds the claims.
+    const revokedAt = (await holdToken(trx, job.issuedTo))?.revokedAt ?? null;
     for (const attachment of job.streams) {
       const stream = await streamById(trx, attachment.stream);
       if (stream === undefined) continue; // checked before; a stream row is never deleted

@@ -20,6 +20,8 @@ export interface CreateStreamInput {
   readonly parameters: Readonly<Record<string, unknown>>;
   /** A second stream with the same key in the project is the first one. */
   readonly key: string | null;
+  /** Of the request that makes it. */
+  readonly requestId: string;
 }
 
 /** Throws `invalid-request`, `parameter-out-of-bounds`, `limit-reached`, `no-capacity`. */
@@ -135,6 +137,7 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
     },
     node: facts.node,
     createdBy: facts.by,
+    requestId: input.requestId,
     createdAt: new Date(facts.nowMs),
     expiresAt: new Date(facts.nowMs + lifetimeSeconds * 1000),
     releaseRequestedAt: null,

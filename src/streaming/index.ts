@@ -1,4 +1,5 @@
 /** The door of the room `streaming`: memory to memory, control side. */
+export { applyLockdown } from './apply-lockdown.ts';
 export {
   type ClaimTicket,
   checkAttachments,
@@ -13,6 +14,8 @@ export { extendStream } from './extend-stream.ts';
 export { type IssuedCredential, issueCredential } from './issue-credential.ts';
 export { loadTemplates } from './load-templates.ts';
 export { type NodeWaiters, nodeWaiters } from './node-waiters.ts';
+export { pendingNodes } from './pending-nodes.ts';
+export { type PendingRevocation, pendingRevocations } from './pending-revocations.ts';
 export { releaseStream } from './release-stream.ts';
 export { revokeIssued } from './revoke-issued.ts';
 export { liveStreams, nodeRows, registerNodes, streamById, streamsPage } from './store.ts';

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { transaction } from '../database/index.ts';
 import { newId, randomText } from '../id.ts';
-import { type Caller, tokenById } from '../identity/index.ts';
+import { type Caller, holdToken } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
 import { insertCredential } from './secret-store.ts';
@@ -39,6 +39,10 @@ export async function issueCredential(
 ): Promise<IssuedCredential> {
   const password = randomText(PASSWORD_CHARACTERS);
   const { credential, stream, version } = await transaction(deps.db, async (trx) => {
+    // Another replica may believe a bearer a moment after its revocation. Held to the end: a revocation comes before, and is seen here, or after, and
+    // then finds the credential and voids it.
+    if ((await holdToken(trx, caller.id))?.revokedAt)
+      throw new Problem('token-revoked', `Token ${caller.id} was revoked.`);
     const stream = await streamById(trx, input.stream);
     if (stream === undefined) throw new Problem('not-found', `No stream ${input.stream}.`);
     if (stream.releaseRequestedAt !== null)
@@ -70,9 +74,6 @@ export async function issueCredential(
       revokedAt: null,
     };
     await insertCredential(trx, credential);
-    // Another replica may believe a bearer a moment after its revocation: what it obtains then would escape the cutting.
-    if ((await tokenById(trx, caller.id))?.revokedAt)
-      throw new Problem('token-revoked', `Token ${caller.id} was revoked.`);
     return { credential, stream, version: await moveVersion(trx, stream.node) };
   });
   deps.waiters.wake(stream.node);

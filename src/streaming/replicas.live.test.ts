@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -17,7 +17,6 @@ import { MIGRATIONS, type RunningServer, startServer } from '../server.ts';
 
 const FACILITY = fileURLToPath(new URL('../../facility', import.meta.url));
 const REVOKE_AND_DIE = fileURLToPath(new URL('revoke-and-die.fixture.ts', import.meta.url));
-const LIMITS = { addressPerSecond: 10_000, readsPerSecond: 10_000, mutationsPerSecond: 10_000 };
 const PATIENCE_MS = 20_000;
 
 const dir = mkdtempSync(join(tmpdir(), 'beamway-replicas-'));
@@ -25,12 +24,14 @@ const { embedded } = await testDatabase({ after }, MIGRATIONS);
 const target = { embedded };
 const start = (name: string): Promise<RunningServer> => {
   mkdirSync(join(dir, name));
+  // Every replica needs the same keys.
+  if (existsSync(join(dir, 'a', 'keys'))) cpSync(join(dir, 'a', 'keys'), join(dir, name, 'keys'), { recursive: true });
   return startServer({
     stateDir: join(dir, name),
     facilityDir: FACILITY,
     listen: { host: '127.0.0.1', port: 0 },
     target,
-    limits: LIMITS,
+    limitFactor: 100,
     logLevel: 'silent',
   });
 };

@@ -4,8 +4,9 @@
  */
 import { transaction } from '../database/index.ts';
 import type { StreamingDeps } from './deps.ts';
-import { revokeIssuedTo } from './secret-store.ts';
-import { moveVersion } from './store.ts';
+import { recordEvent } from './record-event.ts';
+import { revokeIssuedTo, secretsIssuedTo } from './secret-store.ts';
+import { moveVersion, streamsById } from './store.ts';
 
 export async function revokeIssued(deps: StreamingDeps, bearer: string): Promise<void> {
   const nodes = await transaction(deps.db, async (trx) => {
@@ -14,4 +15,15 @@ export async function revokeIssued(deps: StreamingDeps, bearer: string): Promise
     return those;
   });
   for (const node of nodes) deps.waiters.wake(node);
+  // After the cut, which must not wait for the log; the event comes again where we die before.
+  const issued = await secretsIssuedTo(deps.db, [bearer]);
+  const streams = await streamsById(deps.db, [...new Set(issued.map((s) => s.stream))]);
+  for (const stream of streams.values()) {
+    if (stream.releasedAt !== null) continue;
+    await recordEvent(deps, stream, {
+      part: 'revoke-issued',
+      action: 'stream.credentials-revoked',
+      detail: { token: bearer, node: stream.node },
+    });
+  }
 }

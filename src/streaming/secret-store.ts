@@ -111,3 +111,17 @@ export async function revokeIssuedTo(trx: Queries, bearer: string, at: Date): Pr
     .execute();
   return nodes.map((r) => r.node);
 }
+
+/** Where the bearers may be connected: the streams of all they obtained, when each was revoked. */
+export async function secretsIssuedTo(
+  db: Queries,
+  bearers: readonly string[],
+): Promise<readonly { readonly stream: string; readonly revokedAt: Date | null }[]> {
+  if (bearers.length === 0) return [];
+  const [credentials, claims] = await Promise.all(
+    (['streaming_credential', 'streaming_claim'] as const).map((table) =>
+      tables(db).selectFrom(table).select(['stream', 'revoked_at']).where('issued_to', 'in', bearers).execute(),
+    ),
+  );
+  return [...(credentials ?? []), ...(claims ?? [])].map((r) => ({ stream: r.stream, revokedAt: r.revoked_at }));
+}

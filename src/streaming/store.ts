@@ -17,6 +17,7 @@ function streamFrom(row: StreamRow): Stream {
     lease: JSON.parse(row.lease) as LeaseTerms,
     node: row.node,
     createdBy: row.created_by,
+    requestId: row.request_id,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     releaseRequestedAt: row.release_requested_at,
@@ -27,15 +28,17 @@ function streamFrom(row: StreamRow): Stream {
   };
 }
 
-/** Makes sure that every node of the facility has its row. */
-export async function registerNodes(db: Queries, names: readonly string[]): Promise<void> {
-  if (names.length === 0) return;
+/** Makes sure that every node of the facility has its row; resolves to those that had none. */
+export async function registerNodes(db: Queries, names: readonly string[]): Promise<readonly string[]> {
+  if (names.length === 0) return [];
   const rows = names.map((name) => ({ name, version: 1, applied_version: 0, claim_url: null, last_seen_at: null }));
-  await tables(db)
+  const added = await tables(db)
     .insertInto('streaming_node')
     .values(rows)
     .onConflict((c) => c.column('name').doNothing())
+    .returning('name')
     .execute();
+  return added.map((row) => row.name);
 }
 
 /** What the node must hold has changed; call it in the transaction of the change. Resolves to the new version. */
@@ -87,6 +90,7 @@ export async function insertStream(trx: Queries, stream: Stream, key: string | n
       lease: JSON.stringify(stream.lease),
       node: stream.node,
       created_by: stream.createdBy,
+      request_id: stream.requestId,
       key,
       created_at: stream.createdAt,
       expires_at: stream.expiresAt,
@@ -119,6 +123,7 @@ export async function streamByKey(db: Queries, project: string, key: string): Pr
 
 export interface StreamPage {
   readonly project?: string;
+  readonly environments?: readonly string[];
   readonly released: boolean;
   readonly before?: string;
   readonly limit: number;
@@ -126,6 +131,7 @@ export interface StreamPage {
 
 /** Newest first. `before` is the last id of the page before. */
 export async function streamsPage(db: Queries, page: StreamPage): Promise<readonly Stream[]> {
+  if (page.environments?.length === 0) return [];
   let query = tables(db)
     .selectFrom('streaming_stream')
     .selectAll()
@@ -133,6 +139,7 @@ export async function streamsPage(db: Queries, page: StreamPage): Promise<readon
     .orderBy('id', 'desc')
     .limit(page.limit);
   if (page.project !== undefined) query = query.where('project', '=', page.project);
+  if (page.environments !== undefined) query = query.where('environment', 'in', page.environments);
   if (!page.released) query = query.where('released_at', 'is', null);
   const before = page.before;
   if (before !== undefined) {
@@ -177,6 +184,13 @@ export async function extendLife(trx: Queries, id: string, until: Date): Promise
     .where('stream', '=', id)
     .execute();
   return row.expires_at;
+}
+
+/** Those of them that exist, released or not. */
+export async function streamsById(db: Queries, ids: readonly string[]): Promise<ReadonlyMap<string, Stream>> {
+  if (ids.length === 0) return new Map();
+  const rows = await tables(db).selectFrom('streaming_stream').selectAll().where('id', 'in', ids).execute();
+  return new Map(rows.map((row) => [row.id, streamFrom(row)]));
 }
 
 /** False where release was asked for already. */

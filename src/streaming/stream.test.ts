@@ -49,6 +49,7 @@ const stream = (change: Partial<Stream>): Stream => ({
   },
   node: 'dsn01',
   createdBy: 'tok_x',
+  requestId: 'req_1',
   createdAt: AT,
   expiresAt: AT,
   releaseRequestedAt: null,

@@ -51,6 +51,8 @@ export interface Stream {
   readonly lease: LeaseTerms;
   readonly node: string;
   readonly createdBy: string;
+  /** The request that made it; what its node reports is recorded under it. */
+  readonly requestId: string;
   readonly createdAt: Date;
   readonly expiresAt: Date;
   /** When release was asked for; the stream is wanted while this is null. */

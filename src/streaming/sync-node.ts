@@ -3,12 +3,12 @@
  * answered with all its leases as soon as they differ from the version it knows.
  */
 import { type Queries, transaction } from '../database/index.ts';
-import { newId } from '../id.ts';
-import type { Caller } from '../identity/index.ts';
+import { type Caller, lockdownInForce } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
+import { recordEvent, requestOf } from './record-event.ts';
 import { secretsOf } from './secret-store.ts';
-import { liveStreams, markReleased, nodeRow, nodeSeen, saveObservation } from './store.ts';
+import { liveStreams, markReleased, nodeRow, nodeSeen, saveObservation, streamsById } from './store.ts';
 import type { LeaseTerms, Observed, Stream, StreamRole } from './stream.ts';
 
 export interface NodeReport {
@@ -39,6 +39,7 @@ export interface StreamLease
   readonly stream: string;
   readonly project: string;
   readonly expiresAtMs: number;
+  readonly externalShut: boolean;
   readonly externalAddresses: string[];
   readonly consumerListens: string[];
   readonly credentials: (SecretLease & { readonly username: string; readonly passwordDigest: string })[];
@@ -80,19 +81,18 @@ export async function syncNode(
 }
 
 async function auditEvents(deps: StreamingDeps, caller: Caller, report: NodeReport): Promise<string[]> {
-  const projects = new Map<string, string>();
-  if (report.events.length > 0)
-    for (const stream of await liveStreams(deps.db, report.node)) projects.set(stream.id, stream.project);
+  // Released ones too: their last counters come when they are gone.
+  const streams = await streamsById(deps.db, [...new Set(report.events.map((e) => e.stream))]);
   await Promise.all(
     report.events.map((event) =>
       deps.audit.append({
         at: new Date(event.atMs),
-        requestId: newId('req'),
+        requestId: requestOf(streams.get(event.stream)),
         phase: 'event',
         callerKind: caller.kind,
         callerId: caller.id,
         subject: caller.subject,
-        project: projects.get(event.stream) ?? null,
+        project: streams.get(event.stream)?.project ?? null,
         action: `stream.${event.kind}`,
         resource: `stream/${event.stream}`,
         status: null,
@@ -111,11 +111,17 @@ async function store(deps: StreamingDeps, report: NodeReport): Promise<void> {
     for (const observed of report.streams) await saveObservation(trx, observed, at);
     // The agent applies an answer whole before it asks again, so what it does not hold now and is not wanted will not come back.
     const gone = (await liveStreams(trx, report.node)).filter((s) => s.releaseRequestedAt !== null && !held.has(s.id));
-    await markReleased(
+    const released = await markReleased(
       trx,
       gone.map((s) => s.id),
       at,
     );
+    for (const stream of gone.filter((s) => released.includes(s.id)))
+      await recordEvent(deps, stream, {
+        part: 'sync-node',
+        action: 'stream.released',
+        detail: { reason: stream.releaseReason, node: report.node },
+      });
   });
   for (const id of held) deps.waiters.wake(`stream:${id}`);
 }
@@ -124,11 +130,17 @@ async function store(deps: StreamingDeps, report: NodeReport): Promise<void> {
 async function leasesOf(deps: StreamingDeps, node: string): Promise<StreamLease[]> {
   return transaction(deps.db, async (trx) => {
     const wanted = (await liveStreams(trx, node)).filter((s) => s.releaseRequestedAt === null);
-    return leasesFor(trx, wanted, new Date(deps.clock.now()));
+    // From the database, not from the verifier's memory: a node answered with a stale one would not ask again.
+    const externalShut = (await lockdownInForce(trx)) !== undefined;
+    return leasesFor(trx, wanted, { now: new Date(deps.clock.now()), externalShut });
   });
 }
 
-async function leasesFor(trx: Queries, streams: readonly Stream[], now: Date): Promise<StreamLease[]> {
+async function leasesFor(
+  trx: Queries,
+  streams: readonly Stream[],
+  { now, externalShut }: { readonly now: Date; readonly externalShut: boolean },
+): Promise<StreamLease[]> {
   const { credentials, claims } = await secretsOf(
     trx,
     streams.map((s) => s.id),
@@ -138,6 +150,7 @@ async function leasesFor(trx: Queries, streams: readonly Stream[], now: Date): P
     const { credentialLifetimeSeconds: _, ...terms } = stream.lease;
     return {
       ...terms,
+      externalShut,
       stream: stream.id,
       project: stream.project,
       expiresAtMs: stream.expiresAt.getTime(),

@@ -13,6 +13,7 @@ export type StreamRow = {
   lease: string;
   node: string;
   created_by: string;
+  request_id: string;
   key: string | null;
   created_at: Date;
   expires_at: Date;
@@ -101,6 +102,14 @@ export const streamingMigrations: Record<string, RoomMigration> = {
         await db.schema.createIndex(`${table}_stream`).on(table).column('stream').execute();
         await db.schema.createIndex(`${table}_issued`).on(table).column('issued_to').execute();
       }
+    },
+  },
+  '002-request': {
+    async up(db: Kysely<never>): Promise<void> {
+      await db.schema
+        .alterTable('streaming_stream')
+        .addColumn('request_id', 'text', (c) => c.notNull().defaultTo(''))
+        .execute();
     },
   },
 };

@@ -7,7 +7,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
 import { type TestScope, testDatabase } from '../database/testing.ts';
 import { type Facility, loadFacility, type StreamingNode } from '../facility/index.ts';
-import { type Caller, issueToken, systemCaller, type TokenCaller } from '../identity/index.ts';
+import { type Caller, issueToken, loadTokenRules, systemCaller, type TokenCaller } from '../identity/index.ts';
 import type { Target } from '../policy/index.ts';
 import { MIGRATIONS } from '../server.ts';
 import { type CreateStreamInput, createStream } from './create-stream.ts';
@@ -72,12 +72,16 @@ export async function streamingTest(
     db,
     target,
     async token() {
-      const { token } = await issueToken({ db, clock, facility }, systemCaller('test'), {
-        project: 'demo',
-        environments: ['ace'],
-        scopes: ['stream:create', 'stream:connect'],
-        lifetimeSeconds: 3600,
-      });
+      const { token } = await issueToken(
+        { db, clock, facility, rules: loadTokenRules(EXAMPLE) },
+        systemCaller('test'),
+        {
+          project: 'demo',
+          environments: ['ace'],
+          scopes: ['stream:create', 'stream:connect'],
+          lifetimeSeconds: 3600,
+        },
+      );
       return {
         kind: 'token',
         id: token.id,
@@ -100,6 +104,7 @@ export async function streamingTest(
         template: 'lcls-results',
         parameters: { bufferBytes: 65_536 },
         key: null,
+        requestId: 'req_1',
         ...change,
       }),
     sync: (node, streams, change = {}) =>

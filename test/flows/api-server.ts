@@ -3,12 +3,11 @@
  * may play one. Ends when the test does.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, mkdtempSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import type { LimitRates } from '../../src/api/index.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { Database } from '../../src/database/index.ts';
 import { openDatabase, silentLog } from '../../src/database/index.ts';
@@ -20,11 +19,13 @@ import {
   issueToken,
   type Role,
   systemCaller,
+  type TokenWishes,
 } from '../../src/identity/index.ts';
 import { MIGRATIONS, type RunningServer, startServer } from '../../src/server.ts';
 
 export const FACILITY = new URL('../../facility', import.meta.url).pathname;
-const PLENTY: LimitRates = { addressPerSecond: 100_000, readsPerSecond: 100_000, mutationsPerSecond: 100_000 };
+/** Of the limits of facility/limits.yaml: enough to be in nobody's way. */
+const PLENTY = 1000;
 
 export interface Bearer {
   readonly id: string;
@@ -38,12 +39,16 @@ export interface TokenWish {
   readonly lifetimeSeconds?: number;
   /** Seconds from now; may be negative. */
   readonly startsIn?: number;
+  /** Whatever else a token may be asked for. */
+  readonly more?: TokenWishes;
 }
 
 export interface Ask {
   readonly method?: string;
   readonly bearer?: Bearer | string | undefined;
   readonly body?: unknown;
+  /** Sent as a form. */
+  readonly form?: Readonly<Record<string, string>> | undefined;
   readonly key?: string;
 }
 
@@ -82,17 +87,28 @@ export function fileScope(): TestScope {
   return { after: (action) => actions.push(action) };
 }
 
-export async function startApiServer(t: TestScope, limits: LimitRates = PLENTY): Promise<ApiServer> {
+export interface ApiServerOptions {
+  /** Text of limits.yaml in place of the example's, taken as it stands. */
+  readonly limits?: string;
+  readonly trustedProxies?: readonly string[];
+  /** Text of federation.yaml in place of the example's. */
+  readonly federation?: string;
+}
+
+export async function startApiServer(t: TestScope, options: ApiServerOptions = {}): Promise<ApiServer> {
   const { database, embedded } = await testDatabase(t, MIGRATIONS);
   const state = mkdtempSync(join(tmpdir(), 'beamway-api-'));
   chmodSync(state, 0o711);
   cpSync(FACILITY, join(state, 'facility'), { recursive: true });
+  if (options.limits !== undefined) writeFileSync(join(state, 'facility', 'limits.yaml'), options.limits);
+  if (options.federation !== undefined) writeFileSync(join(state, 'facility', 'federation.yaml'), options.federation);
   const server = await startServer({
     stateDir: state,
     facilityDir: join(state, 'facility'),
     listen: { host: '127.0.0.1', port: 0 },
     target: { embedded },
-    limits,
+    limitFactor: options.limits === undefined ? PLENTY : 1,
+    trustedProxies: options.trustedProxies ?? [],
     logLevel: 'silent',
   });
   let stopped: Promise<void> | undefined;
@@ -124,6 +140,12 @@ export async function startApiServer(t: TestScope, limits: LimitRates = PLENTY):
         scopes,
         lifetimeSeconds,
         ...(wish.startsIn !== undefined && { notBefore }),
+        // Powerful scopes of the moderate enclave need their sources named.
+        sources: environments.some((name) => server.facility.environments.get(name)?.enclave === 'moderate')
+          ? ['127.0.0.0/8']
+          : [],
+        renewableDays: 1,
+        ...wish.more,
       };
       return bearer(await issueToken(server.issue, systemCaller('test'), input));
     },
@@ -146,10 +168,11 @@ export async function askServer(url: string, path: string, ask: Ask = {}): Promi
   if (ask.key !== undefined) headers['idempotency-key'] = ask.key;
   const init: RequestInit = { method: ask.method ?? 'GET', headers };
   if (ask.body !== undefined) init.body = JSON.stringify(ask.body);
+  if (ask.form !== undefined) init.body = new URLSearchParams(ask.form);
   const answer = await fetch(`${url}${path}`, init);
   const requestId = answer.headers.get('x-request-id') ?? '';
   const body = (await answer.json()) as Record<string, unknown>;
-  const code = answer.status >= 400 ? String(body['code']) : '';
+  const code = answer.status >= 400 ? String(body['code'] ?? body['error']) : '';
   return { status: answer.status, headers: answer.headers, requestId, text: JSON.stringify(body), code, body };
 }
 

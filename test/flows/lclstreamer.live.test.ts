@@ -68,7 +68,7 @@ test('who comes from an address that is not listed is refused; who comes from a 
 });
 
 test('the moderate enclave has no such template', async () => {
-  const moderate = await beamway.mint({ environments: ['seeker'] });
+  const moderate = await beamway.mint({ environments: ['seeker'], sources: ['127.0.0.0/8'] });
   const body = { name: 'a', template: 'lclstreamer', parameters: { consumerListens: ['tcp://127.0.0.1:5555'] } };
   await assert.rejects(moderate.client.call('stream.create', { body }), { status: 403, code: 'refused' });
   const inOpen = { ...body, environment: 'ace' };

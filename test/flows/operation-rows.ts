@@ -4,7 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import type { OperationId } from '../../src/api/contract/index.ts';
+import { systemClock } from '../../src/clock.ts';
+import { decideDevice, readUserCode, type SessionCaller, startDeviceLogin } from '../../src/identity/index.ts';
 import type { ApiServer, Bearer } from './api-server.ts';
+import { type OwnFactor, ownFactor } from './own-factor.ts';
 
 /** Who may: everybody; any bearer; a token with the scope; staff's sessions; a streaming node. */
 export type Kind =
@@ -16,6 +19,8 @@ export type Kind =
   | 'list'
   /** Scope, about nothing of a project, or the caller's own. */
   | 'scope-only'
+  /** A person's session, about what is the person's own. */
+  | 'session'
   | 'staff'
   | 'node';
 
@@ -38,6 +43,12 @@ export interface World {
   readonly spareStream: string;
   readonly run: string;
   readonly spareToken: string;
+  /** For whatever needs a person with a second factor. */
+  readonly own: OwnFactor;
+  /** Sequence number of an audit record. */
+  readonly record: number;
+  /** A device code that a person has confirmed; each is answered once. */
+  takeDeviceCode(): string;
   /** A turn of the streaming node's agent: it is there and all its streams are ready. */
   playNode(): Promise<void>;
 }
@@ -72,8 +83,12 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'token.tree': { kind: 'staff', parts: (w) => ({ id: w.owner.id }) },
   'self.delegate': { kind: 'scope-only', parts: () => ({ body: { scopes: ['token:delegate'], lifetimeSeconds: 60 } }) },
   'self.tree': { kind: 'own' },
+  'self.renew': { kind: 'own', parts: () => ({ body: {} }) },
+  'self.rotate': { kind: 'own', parts: () => ({ body: {} }) },
   'self.show': { kind: 'own' },
   'self.revoke': { kind: 'own' },
+  'login.device': { kind: 'open', parts: () => ({ body: {} }) },
+  'login.poll': { kind: 'open', parts: (w) => ({ body: { device_code: w.takeDeviceCode() } }) },
   'job.submit': { kind: 'thing', parts: () => ({ body: { ...HERE, script: SCRIPT } }) },
   'job.list': { kind: 'list', parts: () => inDemo },
   'job.show': { kind: 'thing', parts: (w) => ({ id: w.job }) },
@@ -95,7 +110,48 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'run.cancel': { kind: 'thing', parts: (w) => ({ id: w.run }) },
   'policy.explain': { kind: 'staff', parts: (w) => ({ query: { as: w.owner.id, action: 'job:read' } }) },
   'audit.list': { kind: 'list', parts: () => inDemo },
+  'audit.show': { kind: 'list', parts: (w) => ({ id: String(w.record), ...inDemo }) },
+  'audit.trace': { kind: 'list', parts: (w) => ({ id: w.job, ...inDemo }) },
   'audit.verify': { kind: 'staff' },
+  'audit.key': { kind: 'staff' },
+  'audit.checkpoint': { kind: 'staff' },
+  'audit.checkpoints': { kind: 'staff' },
+  'factor.list': { kind: 'session' },
+  'factor.remove': { kind: 'session', parts: (w) => ({ id: w.own.factor }) },
+  'factor.reset': { kind: 'staff', parts: () => ({ body: { subject: 'somebody', reason: 'a lost phone' } }) },
+  'lockdown.show': { kind: 'own' },
+  'lockdown.set': { kind: 'staff', parts: () => ({ body: { reason: 'a drill' } }) },
+  'lockdown.lift': { kind: 'staff', parts: () => ({ query: { reason: 'the drill is over' } }) },
+  'oauth.metadata': { kind: 'open' },
+  'oauth.keys': { kind: 'open' },
+  'oauth.introspect': { kind: 'own', parts: (w) => ({ body: { token: w.owner.value } }) },
+  'oauth.token': {
+    kind: 'open',
+    parts: (w) => ({
+      body: {
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        subject_token: w.owner.value,
+        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        scope: 'job:read',
+      },
+    }),
+  },
+  'token.introspect': { kind: 'staff', parts: (w) => ({ body: { token: w.owner.value } }) },
+  'self.hop-token': { kind: 'own', parts: () => ({ body: { audience: 'internal-services' } }) },
+  'key.list': { kind: 'staff' },
+  'key.rotate': { kind: 'staff', parts: () => ({ body: {} }) },
+  'person.import': {
+    kind: 'staff',
+    parts: () => ({ body: { source: 'roster', dryRun: true, csv: { people: 'subject\n' } } }),
+  },
+  'import.list': { kind: 'staff' },
+  'person.list': { kind: 'staff' },
+  'person.show': { kind: 'staff', parts: () => ({ id: 'ada' }) },
+  'project.list': { kind: 'own' },
+  'project.show': { kind: 'staff', parts: () => ({ id: 'demo' }) },
+  'project.usage': { kind: 'list', parts: () => ({ id: 'demo' }) },
+  'notice.list': { kind: 'own' },
+  'notice.send': { kind: 'staff' },
   'node.sync': { kind: 'node', parts: () => ({ id: 'dsn01', body: { ...REPORT, streams: [] } }) },
   'node.list': { kind: 'staff' },
 };
@@ -128,5 +184,51 @@ export async function buildWorld(api: ApiServer): Promise<World> {
   for (const name of ['one', 'two']) held.push(await make('streams', { name, template: 'lcls-results' }));
   await playNode();
   const [stream = '', spareStream = ''] = held;
-  return { owner, job, run, stream, spareStream, spareToken: (await api.token()).id, playNode };
+  const people = { source: 'roster', csv: { people: 'subject\nada\n' } };
+  const taken = await api.ask('/beamway/v1/imports', {
+    method: 'POST',
+    bearer: await api.session('administrator'),
+    body: people,
+  });
+  assert.equal(taken.status, 200, taken.text);
+  const codes = await confirmedCodes(api, CASES_OF_AN_OPERATION);
+  const takeDeviceCode = (): string => codes.pop() ?? 'all device codes are used up';
+  const listed = await api.ask('/beamway/v1/audit/records?action=job.submit&limit=1', { bearer: owner });
+  const [one] = listed.body['records'] as readonly { readonly sequence: number }[];
+  const record = one?.sequence ?? 0;
+  return {
+    owner,
+    record,
+    job,
+    run,
+    stream,
+    spareStream,
+    spareToken: (await api.token()).id,
+    own: await ownFactor(api),
+    takeDeviceCode,
+    playNode,
+  };
+}
+
+/** More than there are. */
+const CASES_OF_AN_OPERATION = 20;
+
+async function confirmedCodes(api: ApiServer, count: number): Promise<string[]> {
+  const deps = { db: api.database.kysely, clock: systemClock };
+  const { id } = await api.session('member');
+  const session: SessionCaller = {
+    kind: 'session',
+    id,
+    subject: 'eve',
+    roles: ['member'],
+    projects: [],
+    assurance: { methods: ['issued'], factorAt: null },
+  };
+  const codes: string[] = [];
+  while (codes.length < count) {
+    const { deviceCode, userCode } = await startDeviceLogin(deps, { address: '127.0.0.1', stepUp: false });
+    await decideDevice(deps, session, { letters: readUserCode(userCode) ?? '', approve: true });
+    codes.push(deviceCode);
+  }
+  return codes;
 }

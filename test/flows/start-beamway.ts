@@ -58,7 +58,12 @@ export interface Beamway {
   /** With a session of an administrator. */
   admin(): Client;
   /** With a new project access token, all scopes unless told. */
-  mint(change?: { readonly project?: string; readonly environments?: string[]; readonly scopes?: string[] }): Promise<{
+  mint(change?: {
+    readonly project?: string;
+    readonly environments?: string[];
+    readonly scopes?: string[];
+    readonly sources?: string[];
+  }): Promise<{
     readonly client: Client;
     readonly id: string;
     readonly value: string;
@@ -103,8 +108,7 @@ export async function spawnUp(
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
       BEAMWAY_LOG_LEVEL: 'warn',
-      BEAMWAY_LIMIT_MUTATIONS: '100000',
-      BEAMWAY_LIMIT_READS: '100000',
+      BEAMWAY_LIMIT_FACTOR: '1000',
       ...options.env,
     },
     ...options.user,

@@ -26,8 +26,7 @@ export async function startSoakSystem(): Promise<SoakSystem> {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
       BEAMWAY_LOG_LEVEL: 'warn',
-      BEAMWAY_LIMIT_MUTATIONS: '100000',
-      BEAMWAY_LIMIT_READS: '100000',
+      BEAMWAY_LIMIT_FACTOR: '1000',
     },
   });
   const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];

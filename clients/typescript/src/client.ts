@@ -68,7 +68,7 @@ export function createClient(options: ClientOptions): Client {
   const tries = options.tries ?? 4;
   return {
     async call(operation, input = {}) {
-      const { method, path, idempotent, body: takesBody } = ENDPOINTS[operation];
+      const { method, path, idempotent, body: takesBody, form } = ENDPOINTS[operation];
       const url = new URL(
         path.replaceAll(/\{(\w+)\}/g, (_: string, name: string) => encodeURIComponent(input.params?.[name] ?? '')),
         options.url,
@@ -78,10 +78,10 @@ export function createClient(options: ClientOptions): Client {
       const token = typeof options.token === 'function' ? options.token() : options.token;
       const headers: Record<string, string> = { accept: 'application/json' };
       if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-      if (takesBody) headers['content-type'] = 'application/json';
+      if (takesBody) headers['content-type'] = form ? 'application/x-www-form-urlencoded' : 'application/json';
       if (idempotent) headers['idempotency-key'] = input.idempotencyKey ?? randomUUID();
       const request: RequestInit = { method, headers };
-      if (takesBody) request.body = JSON.stringify(input.body ?? {});
+      if (takesBody) request.body = form ? formText(input.body) : JSON.stringify(input.body ?? {});
       if (input.signal !== undefined) request.signal = input.signal;
       const repeatable = method !== 'POST' || idempotent;
       for (let attempt = 1; ; attempt++) {
@@ -101,6 +101,13 @@ export function createClient(options: ClientOptions): Client {
   };
 }
 
+function formText(body: unknown): string {
+  const form = new URLSearchParams();
+  for (const [key, value] of Object.entries(typeof body === 'object' && body !== null ? body : {}))
+    if (value !== undefined) form.set(key, String(value));
+  return form.toString();
+}
+
 async function ask(url: URL, request: RequestInit): Promise<Response> {
   try {
     return await fetch(url, request);
@@ -111,11 +118,24 @@ async function ask(url: URL, request: RequestInit): Promise<Response> {
   }
 }
 
+interface OauthErrorText {
+  readonly error: string;
+  readonly error_description?: string;
+}
+
+/** The OAuth 2.0 endpoints fail in OAuth's words (RFC 6749 section 5.2). */
+function oauthProblem(status: number, { error, error_description: detail = '' }: OauthErrorText): ProblemText {
+  return { status, code: error, title: error.replaceAll('_', ' '), detail, remedy: 'See the description.' };
+}
+
 async function readProblem(answer: Response): Promise<ProblemText> {
   const text = await answer.text();
   try {
     const document: unknown = JSON.parse(text);
-    if (typeof document === 'object' && document !== null && 'code' in document) return document as ProblemText;
+    if (typeof document === 'object' && document !== null) {
+      if ('code' in document) return document as ProblemText;
+      if ('error' in document) return oauthProblem(answer.status, document as OauthErrorText);
+    }
   } catch {
     // not JSON: something between us and the facility answered
   }

@@ -32,3 +32,7 @@ export const problemSchema = z
     rules: z.array(z.object({ rule: z.string(), detail: z.string() })).optional(),
   })
   .describe('RFC 9457 problem');
+
+export const oauthErrorSchema = z
+  .object({ error: z.string(), error_description: z.string() })
+  .describe('OAuth 2.0 error (RFC 6749 section 5.2)');

@@ -1,11 +1,16 @@
 /** Every operation of our own API, by id. Tests, OpenAPI and the SDK read this list; a route without an entry cannot exist. */
 import * as audit from './audit.ts';
 import * as facility from './facility.ts';
+import * as factors from './factors.ts';
 import * as jobs from './jobs.ts';
+import * as lockdown from './lockdown.ts';
 import * as nodeLink from './node-link.ts';
+import * as oauth from './oauth.ts';
 import type { Operation } from './operation.ts';
+import * as people from './people.ts';
 import * as policy from './policy.ts';
 import * as runs from './runs.ts';
+import * as signIn from './sign-in.ts';
 import * as streams from './streams.ts';
 import * as tokens from './tokens.ts';
 
@@ -19,9 +24,13 @@ export const OPERATIONS = {
   'token.revoke': tokens.revokeToken,
   'token.tree': tokens.showTree,
   'self.delegate': tokens.delegateToken,
+  'self.renew': tokens.renewSelf,
+  'self.rotate': tokens.rotateSelf,
   'self.tree': tokens.showOwnTree,
   'self.show': tokens.showSelf,
   'self.revoke': tokens.revokeSelf,
+  'login.device': signIn.startDeviceLogin,
+  'login.poll': signIn.pollDeviceLogin,
   'job.submit': jobs.submitJob,
   'job.list': jobs.listJobs,
   'job.show': jobs.showJob,
@@ -40,11 +49,49 @@ export const OPERATIONS = {
   'run.cancel': runs.cancelRun,
   'policy.explain': policy.explainPolicy,
   'audit.list': audit.listAudit,
+  'audit.show': audit.showAudit,
+  'audit.trace': audit.traceAudit,
   'audit.verify': audit.verifyAudit,
+  'audit.key': audit.showAuditKey,
+  'audit.checkpoint': audit.makeCheckpoint,
+  'audit.checkpoints': audit.listCheckpoints,
+  'factor.list': factors.listFactors,
+  'factor.remove': factors.removeFactor,
+  'factor.reset': factors.resetFactors,
+  'lockdown.show': lockdown.showLockdown,
+  'lockdown.set': lockdown.setLockdown,
+  'lockdown.lift': lockdown.liftLockdown,
+  'oauth.metadata': oauth.showMetadata,
+  'oauth.keys': oauth.showKeySet,
+  'oauth.introspect': oauth.introspectOauth,
+  'oauth.token': oauth.exchangeToken,
+  'token.introspect': oauth.introspectToken,
+  'self.hop-token': oauth.mintHopToken,
+  'key.list': oauth.listKeys,
+  'key.rotate': oauth.rotateKey,
+  'person.import': people.importPeople,
+  'import.list': people.listSources,
+  'person.list': people.listPersons,
+  'person.show': people.showPerson,
+  'project.list': people.listProjects,
+  'project.show': people.showProject,
+  'project.usage': people.showUsage,
+  'notice.list': people.listNotices,
+  'notice.send': people.sendNotices,
   'node.sync': nodeLink.syncNode,
   'node.list': nodeLink.listNodes,
 } as const satisfies Record<string, Operation>;
 
 export type Operations = typeof OPERATIONS;
 export type OperationId = keyof Operations;
-export type { Answer, Body, BodyInput, Operation, Params, Query, QueryInput } from './operation.ts';
+export {
+  type Answer,
+  type Body,
+  type BodyInput,
+  type LimitClass,
+  limitClassOf,
+  type Operation,
+  type Params,
+  type Query,
+  type QueryInput,
+} from './operation.ts';

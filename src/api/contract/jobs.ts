@@ -84,6 +84,7 @@ export const submitJob = operation({
   response: jobSchema,
   action: 'job:submit',
   audit: 'mutation',
+  limitClass: 'submit',
   auditFields: [
     'name',
     'project',

@@ -39,6 +39,10 @@ export const leaseSchema = z.strictObject({
   consumerListens: z.array(z.string()),
   expiresAtMs: z.number(),
   offlineLifetimeSeconds: z.int(),
+  externalShut: z
+    .boolean()
+    .default(false)
+    .describe('The facility is locked down: whoever did not get in by a claim is cut and refused'),
   credentials: z.array(credentialLease),
   claims: z.array(claimLease),
 });

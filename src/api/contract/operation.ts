@@ -29,6 +29,23 @@ export interface Operation {
   readonly shownOnce: boolean;
   /** Keeps the request open up to some seconds; never counted as slow. */
   readonly longPoll: boolean;
+  /** The body comes as application/x-www-form-urlencoded, each key once, all values text; otherwise as JSON. */
+  readonly form: boolean;
+  /** How failures are told: RFC 9457 problems, or `{error, error_description}` of OAuth 2.0 (then no answer is ever kept by a cache). */
+  readonly native: 'problem' | 'oauth';
+  /** Anybody may keep the answer for so long; 0: nothing is said. */
+  readonly cacheSeconds: number;
+  /** Which buckets of facility/limits.yaml it draws on; absent: see `limitClassOf`. */
+  readonly limitClass?: LimitClass;
+}
+
+/** `mint` makes bearers, `stream` makes or changes streams and their credentials, `submit` makes jobs and runs. */
+export type LimitClass = 'read' | 'mutation' | 'mint' | 'stream' | 'submit' | 'long-poll';
+
+export function limitClassOf(of: Pick<Operation, 'limitClass' | 'longPoll' | 'audit'>): LimitClass {
+  if (of.limitClass !== undefined) return of.limitClass;
+  if (of.longPoll) return 'long-poll';
+  return of.audit === 'mutation' ? 'mutation' : 'read';
 }
 
 const DEFAULTS = {
@@ -41,6 +58,9 @@ const DEFAULTS = {
   idempotent: false,
   shownOnce: false,
   longPoll: false,
+  form: false,
+  native: 'problem',
+  cacheSeconds: 0,
 } as const;
 
 type Given = Pick<Operation, 'id' | 'method' | 'path' | 'summary' | 'tag' | 'response' | 'action'> & Partial<Operation>;

@@ -45,6 +45,7 @@ export const createRun = operation({
   response: runSchema,
   action: 'run:create',
   audit: 'mutation',
+  limitClass: 'submit',
   auditFields: ['project', 'environment'],
   idempotent: true,
 });

@@ -67,6 +67,7 @@ export const createStream = operation({
   response: streamSchema,
   action: 'stream:create',
   audit: 'mutation',
+  limitClass: 'stream',
   auditFields: ['name', 'project', 'environment', 'template', 'parameters'],
   idempotent: true,
 });
@@ -118,6 +119,7 @@ export const extendStream = operation({
   response: streamSchema,
   action: 'stream:create',
   audit: 'mutation',
+  limitClass: 'stream',
   auditFields: ['lifetimeSeconds'],
 });
 
@@ -158,6 +160,7 @@ export const issueCredential = operation({
   response: credentialSchema,
   action: 'stream:connect',
   audit: 'mutation',
+  limitClass: 'stream',
   auditFields: ['role', 'lifetimeSeconds'],
 });
 

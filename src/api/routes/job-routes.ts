@@ -28,10 +28,15 @@ export function jobRoutes(deps: ComputeDeps): JobRoutes {
         const target = resolveTarget(deps.facility, caller, body);
         return { resource: { ...policyResource(target), tier: body.tier }, label: '', row: target };
       },
-      async handle({ caller, body, located, idempotencyKey }) {
+      async handle({ caller, body, located, idempotencyKey, requestId }) {
         const { project: _, environment: __, ...spec } = body;
         return jobView(
-          await submitJob(deps, caller, { target: located.row as Target, spec, key: idempotencyKey ?? null }),
+          await submitJob(deps, caller, {
+            target: located.row as Target,
+            spec,
+            key: idempotencyKey ?? null,
+            requestId,
+          }),
         );
       },
     },

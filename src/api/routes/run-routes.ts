@@ -11,7 +11,7 @@ import {
 import { policyResource, resolveTarget, resourceOf, type Target } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Located } from '../exchange.ts';
-import { isListed, listedProject } from '../listed-project.ts';
+import { listedEnvironments, listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
 type RunRoutes = Pick<Routes, 'run.create' | 'run.list' | 'run.show' | 'run.cancel'>;
@@ -28,12 +28,13 @@ export function runRoutes(deps: PathwayDeps, executor: RunExecutor): RunRoutes {
         const target = resolveTarget(deps.facility, caller, body);
         return { resource: policyResource(target), label: '', row: target };
       },
-      async handle({ caller, body, located, idempotencyKey }) {
+      async handle({ caller, body, located, idempotencyKey, requestId }) {
         const run = await createRun(deps, caller, {
           target: located.row as Target,
           workflow: body.workflow,
           parameters: body.parameters,
           key: idempotencyKey ?? null,
+          requestId,
         });
         executor.wake();
         return runView(run);
@@ -43,13 +44,14 @@ export function runRoutes(deps: PathwayDeps, executor: RunExecutor): RunRoutes {
       locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
       async handle({ caller, query, located }) {
         const { project } = located.resource;
+        const environments = listedEnvironments(caller);
         const runs = await runsPage(deps.db, {
           limit: query.limit,
+          ...(environments === undefined ? {} : { environments }),
           ...(project === undefined ? {} : { project }),
           ...(query.before === undefined ? {} : { before: query.before }),
         });
-        const shown = runs.filter((r) => isListed(caller, r));
-        return { runs: shown.map(runView), next: runs.length === query.limit ? (runs.at(-1)?.id ?? null) : null };
+        return { runs: runs.map(runView), next: runs.length === query.limit ? (runs.at(-1)?.id ?? null) : null };
       },
     },
     'run.show': { locate, handle: ({ located }) => runView(located.row as Run) },

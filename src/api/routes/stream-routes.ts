@@ -17,7 +17,7 @@ import {
   syncNode,
 } from '../../streaming/index.ts';
 import type { Located } from '../exchange.ts';
-import { isListed, listedProject } from '../listed-project.ts';
+import { listedEnvironments, listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
 type StreamRoutes = Pick<
@@ -60,7 +60,7 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
         const resource = { ...policyResource(target), ...(admission === undefined ? {} : { admission }) };
         return { resource, label: '', row: target };
       },
-      async handle({ caller, body, located, idempotencyKey }) {
+      async handle({ caller, body, located, idempotencyKey, requestId }) {
         const { name, template, parameters } = body;
         return view(
           await createStream(deps, caller, {
@@ -69,6 +69,7 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
             template,
             parameters,
             key: idempotencyKey ?? null,
+            requestId,
           }),
         );
       },
@@ -77,14 +78,16 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
       locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
       async handle({ caller, query, located }) {
         const { project } = located.resource;
+        const environments = listedEnvironments(caller);
         const streams = await streamsPage(deps.db, {
           limit: query.limit,
+          ...(environments === undefined ? {} : { environments }),
           released: query.released === 'true',
           ...(project === undefined ? {} : { project }),
           ...(query.before === undefined ? {} : { before: query.before }),
         });
         return {
-          streams: streams.filter((s) => isListed(caller, s)).map(view),
+          streams: streams.map(view),
           next: streams.length === query.limit ? (streams.at(-1)?.id ?? null) : null,
         };
       },

@@ -1,17 +1,25 @@
 /** Bearers over HTTP. */
 import {
   delegateToken,
+  flagsOf,
   type IssueDeps,
   issueToken,
   type RevokeDeps,
+  renewToken,
   revokeToken,
+  rotateToken,
   type Token,
+  type TokenFlag,
   tokenById,
   tokenState,
   tokenSubtree,
   tokensPage,
 } from '../../identity/index.ts';
+import { tokenResource, wishedToken } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
+import { pendingRevocations } from '../../streaming/index.ts';
+import type { Answer, Operations } from '../contract/index.ts';
+import type { Located } from '../exchange.ts';
 import { listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
@@ -20,6 +28,8 @@ type TokenRoutes = Pick<
   | 'token.mint'
   | 'token.tree'
   | 'self.delegate'
+  | 'self.renew'
+  | 'self.rotate'
   | 'self.tree'
   | 'token.list'
   | 'token.show'
@@ -28,11 +38,14 @@ type TokenRoutes = Pick<
   | 'self.revoke'
 >;
 
-export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
-  const view = (token: Token) => ({
+type TokenView = Answer<Operations['token.show']>;
+
+/** What everybody who may see a bearer is shown of it: never its digest or its browser. `nowMs` in milliseconds since the Unix epoch. */
+export function tokenView(token: Token, nowMs: number, flag: TokenFlag | undefined): TokenView {
+  return {
     id: token.id,
     kind: token.kind,
-    state: tokenState(token, deps.clock.now()),
+    state: tokenState(token, nowMs),
     subject: token.subject,
     description: token.description,
     parent: token.parent,
@@ -42,61 +55,111 @@ export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
     environments: [...token.environments],
     scopes: [...token.scopes],
     roles: [...token.roles],
+    purpose: token.purpose,
+    classification: token.classification,
+    sources: [...token.sources],
+    maxUses: token.maxUses,
+    uses: token.uses,
+    reservedUses: token.reservedUses,
+    renewableUntil: token.renewableUntil?.toISOString() ?? null,
+    replaces: token.replaces,
+    methods: [...token.methods],
+    factorAt: token.factorAt?.toISOString() ?? null,
+    outsidePurpose: flag === undefined ? null : { ...flag, at: flag.at.toISOString() },
     createdAt: token.createdAt.toISOString(),
+    createdBy: token.createdBy,
     notBefore: token.notBefore.toISOString(),
     expiresAt: token.expiresAt.toISOString(),
     revokedAt: token.revokedAt?.toISOString() ?? null,
-  });
+  };
+}
+
+export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
+  const views = async (tokens: readonly Token[]): Promise<TokenView[]> => {
+    const flags = await flagsOf(
+      deps.db,
+      tokens.filter((t) => t.purpose !== '').map((t) => t.id),
+    );
+    return tokens.map((token) => tokenView(token, deps.clock.now(), flags.get(token.id)));
+  };
+  const fresh = (token: Token): TokenView => tokenView(token, deps.clock.now(), undefined);
   const byId = async (id: string): Promise<Token> => {
     const token = await tokenById(deps.db, id);
     if (token === undefined) throw new Problem('not-found', `No token ${id}.`);
     return token;
   };
+  const view = async (id: string): Promise<TokenView> => {
+    const [shown] = await views([await byId(id)]);
+    if (shown === undefined) throw new Error(`token ${id} has no view`);
+    return shown;
+  };
+  // A stranger is refused by policy before anybody says whether there is such a token.
+  const locate = async ({ params }: { readonly params: { readonly id: string } }): Promise<Located> => ({
+    resource: tokenResource(await tokenById(deps.db, params.id)),
+    label: `token/${params.id}`,
+  });
+  const own = ({ caller }: { readonly caller: { readonly id: string } }): Located => ({
+    resource: {},
+    label: `token/${caller.id}`,
+  });
+  const tree = async (id: string): Promise<{ tokens: TokenView[] }> => ({
+    tokens: await views(await tokenSubtree(deps.db, id)),
+  });
+  const revoke = async (caller: Parameters<typeof revokeToken>[1], id: string) => {
+    await revokeToken(deps, caller, id);
+    const gone = await tokenSubtree(deps.db, id);
+    const pending = await pendingRevocations(
+      deps,
+      gone.map((t) => t.id),
+    );
+    return { ...(await view(id)), pending: pending.map((p) => ({ ...p, until: p.until.toISOString() })) };
+  };
   return {
     'token.mint': {
-      locate: ({ body }) => ({ resource: { project: body.project }, label: '' }),
+      locate: ({ caller, body }) => ({ resource: wishedToken(deps.facility, caller, body), label: '' }),
       async handle({ caller, body }) {
         const { token, value } = await issueToken(deps, caller, body);
-        return { ...view(token), value };
+        return { ...fresh(token), value };
       },
     },
     'token.list': {
+      locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
       async handle({ query }) {
         const tokens = await tokensPage(deps.db, {
           limit: query.limit,
           ...(query.project === undefined ? {} : { project: query.project }),
           ...(query.after === undefined ? {} : { after: query.after }),
         });
-        return { tokens: tokens.map(view), next: tokens.length === query.limit ? (tokens.at(-1)?.id ?? null) : null };
+        return {
+          tokens: await views(tokens),
+          next: tokens.length === query.limit ? (tokens.at(-1)?.id ?? null) : null,
+        };
       },
     },
-    'token.show': {
-      handle: async ({ params }) => view(await byId(params.id)),
-    },
-    'token.revoke': {
-      locate: ({ params }) => ({ resource: {}, label: `token/${params.id}` }),
-      handle: async ({ caller, params }) => view(await revokeToken(deps, caller, params.id)),
-    },
-    'token.tree': {
-      async handle({ params }) {
-        await byId(params.id);
-        return { tokens: (await tokenSubtree(deps.db, params.id)).map(view) };
-      },
-    },
-    'self.tree': { handle: async ({ caller }) => ({ tokens: (await tokenSubtree(deps.db, caller.id)).map(view) }) },
+    'token.show': { locate, handle: ({ params }) => view(params.id) },
+    'token.revoke': { locate, handle: ({ caller, params }) => revoke(caller, params.id) },
+    'token.tree': { locate, handle: ({ params }) => tree(params.id) },
+    'self.tree': { handle: ({ caller }) => tree(caller.id) },
     'self.delegate': {
-      locate: ({ caller }) => ({ resource: listedProject(caller, undefined), label: '' }),
+      locate({ caller, body }) {
+        if (caller.kind !== 'token') return { resource: {}, label: '' };
+        // What goes beyond the parent is for the use case to say, field by field.
+        const { scopes, environments = caller.environments } = body;
+        return { resource: { project: caller.project, scopes, environments }, label: '' };
+      },
       async handle({ caller, body }) {
         const { token, value } = await delegateToken(deps, caller, body);
-        return { ...view(token), value };
+        return { ...fresh(token), value };
       },
     },
-    'self.show': {
-      handle: async ({ caller }) => view(await byId(caller.id)),
+    'self.show': { handle: ({ caller }) => view(caller.id) },
+    'self.renew': { locate: own, handle: async ({ caller, body }) => view((await renewToken(deps, caller, body)).id) },
+    'self.rotate': {
+      async handle({ caller, body }) {
+        const { token, value } = await rotateToken(deps, caller, body);
+        return { ...fresh(token), value };
+      },
     },
-    'self.revoke': {
-      locate: ({ caller }) => ({ resource: {}, label: `token/${caller.id}` }),
-      handle: async ({ caller }) => view(await revokeToken(deps, caller, caller.id)),
-    },
+    'self.revoke': { locate: own, handle: ({ caller }) => revoke(caller, caller.id) },
   };
 }

@@ -10,6 +10,7 @@ import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker
 import { type Admission, openRelay, type Relay, type RelayEvent } from './relay/index.ts';
 
 const HANDSHAKE_MS = 10_000;
+const SHUT = 'the facility is locked down: paths from outside are shut';
 
 export interface RelayBrokerDeps {
   readonly clock: Clock;
@@ -45,12 +46,14 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       const { lease: now, local: own } = state.current ?? { lease, local };
       if (now.expiresAtMs <= deps.clock.now()) return { ok: false, reason: 'the stream has expired' };
       if (now.admission === 'address') {
+        if (now.externalShut) return { ok: false, reason: SHUT, later: true };
         if (!allowed.check(attempt.remoteAddress))
           return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
         return { ok: true, role: attempt.portRole ?? 'producer', credentialId: `address:${attempt.remoteAddress}` };
       }
       const verdict = checkPassword(now, own, { ...attempt, nowMs: deps.clock.now() });
       if (!verdict.ok) return verdict;
+      if (now.externalShut && !verdict.own) return { ok: false, reason: SHUT, later: true };
       // Jobs come from the compute network with a credential the node made; the list is for those from outside.
       if (!verdict.own && !allowed.check(attempt.remoteAddress))
         return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
@@ -89,13 +92,14 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
         streams.set(lease.stream, await open(lease, local));
         return;
       }
-      const valid = new Set([...lease.credentials.map((c) => c.id), ...local.map((c) => c.id)]);
+      const own = local.map((c) => c.id);
+      const valid = new Set(lease.externalShut ? own : [...lease.credentials.map((c) => c.id), ...own]);
       present.lease = lease;
       present.local = local;
-      if (lease.admission === 'address') return;
+      if (lease.admission === 'address' && !lease.externalShut) return;
+      const reason = lease.externalShut ? SHUT : 'its credential was revoked or has expired';
       for (const connection of present.relay.counters().connections) {
-        if (!valid.has(connection.credentialId))
-          present.relay.cut(connection.credentialId, 'its credential was revoked or has expired');
+        if (!valid.has(connection.credentialId)) present.relay.cut(connection.credentialId, reason);
       }
     },
     async close(stream, reason) {

@@ -25,8 +25,8 @@ export interface PeerTerms {
 
 export type PeerVerdict<Grant> =
   | { readonly ok: true; readonly terms: PeerTerms; readonly grant: Grant }
-  /** `code` goes over the wire; "400" is what libzmq reports as an authentication failure. */
-  | { readonly ok: false; readonly reason: string; readonly code: string };
+  /** `code` goes over the wire; "400" is what libzmq reports as an authentication failure, and it never tries again. Without a code the line is cut, and it does. */
+  | { readonly ok: false; readonly reason: string; readonly code?: string };
 
 export interface HandshakeOptions<Grant> {
   readonly mechanism: Mechanism;

@@ -23,7 +23,7 @@ export interface Environment {
   readonly [name: string]: string | undefined;
 }
 
-interface Profile {
+export interface Profile {
   readonly url?: string;
   readonly token?: string;
 }
@@ -57,6 +57,18 @@ export function profilePath(env: Environment): string {
 function readProfile(env: Environment): Profile {
   const path = profilePath(env);
   const name = env['BEAMWAY_PROFILE'] ?? 'default';
+  const profiles = readProfiles(path);
+  const found = Object.entries(profiles ?? {}).find(([key]) => key === name)?.[1];
+  if (typeof found === 'object' && found !== null) return found as Profile;
+  if (env['BEAMWAY_PROFILE'] !== undefined)
+    throw new CommandError(
+      profiles === undefined ? `profile ${name}: ${path} cannot be read` : `${path} has no profile ${name}`,
+    );
+  return {};
+}
+
+/** The whole file, by profile name; undefined where there is none. Throws CommandError where others can read it, or it is no JSON. */
+export function readProfiles(path: string): Readonly<Record<string, unknown>> | undefined {
   let text: string;
   try {
     if ((statSync(path).mode & 0o077) !== 0)
@@ -64,23 +76,15 @@ function readProfile(env: Environment): Profile {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     if (cause instanceof CommandError) throw cause;
-    if (env['BEAMWAY_PROFILE'] !== undefined) throw new CommandError(`profile ${name}: ${path} cannot be read`);
-    return {};
+    return undefined;
   }
-  let profiles: unknown;
   try {
-    profiles = JSON.parse(text);
+    const profiles: unknown = JSON.parse(text);
+    return typeof profiles === 'object' && profiles !== null ? (profiles as Record<string, unknown>) : {};
   } catch {
     // The parser's own message would quote what stands there, a token perhaps.
     throw new CommandError(`${path} is no JSON: write {"default": {"url": "…", "token": "…"}}`);
   }
-  const found =
-    typeof profiles === 'object' && profiles !== null
-      ? Object.entries(profiles).find(([key]) => key === name)?.[1]
-      : undefined;
-  if (typeof found === 'object' && found !== null) return found as Profile;
-  if (env['BEAMWAY_PROFILE'] !== undefined) throw new CommandError(`${path} has no profile ${name}`);
-  return {};
 }
 
 /** The exit code of a failure, as architecture.md section 4 lists them. */

@@ -49,7 +49,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     (remoteAddress, username, password): PeerVerdict<Grant> => {
       const attempt = { username, password, remoteAddress, ...(portRole === undefined ? {} : { portRole }) };
       const answer = options.admit(attempt);
-      if (!answer.ok) return { ok: false, reason: answer.reason, code: '400' };
+      if (!answer.ok) return { ok: false, reason: answer.reason, ...(answer.later === true ? {} : { code: '400' }) };
       const { role, credentialId } = answer;
       if (portRole !== undefined && role !== portRole) return { ok: false, reason: `not a ${portRole}`, code: '400' };
       if (delivered || (draining && role === 'producer'))

@@ -9,7 +9,8 @@ export type RelayRole = 'producer' | 'consumer';
 /** Verdict on a connection's credentials. */
 export type Admission =
   | { readonly ok: true; readonly role: RelayRole; readonly credentialId: string }
-  | { readonly ok: false; readonly reason: string };
+  /** `later`: nothing is wrong with the peer; it is cut without a word, so that libzmq tries again by itself. */
+  | { readonly ok: false; readonly reason: string; readonly later?: true };
 
 export interface AdmissionAttempt {
   readonly username: string;

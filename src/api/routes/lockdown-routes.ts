@@ -1,0 +1,37 @@
+/** The facility's lockdown over HTTP. */
+import { type LockdownDeps, lastLockdown, liftLockdown, setLockdown } from '../../identity/index.ts';
+import { pendingNodes } from '../../streaming/index.ts';
+import type { Routes } from '../route.ts';
+
+type LockdownRoutes = Pick<Routes, 'lockdown.show' | 'lockdown.set' | 'lockdown.lift'>;
+
+export function lockdownRoutes(deps: LockdownDeps): LockdownRoutes {
+  const view = async () => {
+    const last = await lastLockdown(deps.db);
+    const inForce = last !== undefined && last.liftedAt === null;
+    return {
+      inForce,
+      since: inForce ? last.at.toISOString() : null,
+      reason: inForce ? last.reason : null,
+      liftedAt: last?.liftedAt?.toISOString() ?? null,
+      pendingNodes: last === undefined ? [] : [...(await pendingNodes(deps, last.liftedAt ?? last.at))],
+    };
+  };
+  return {
+    'lockdown.show': { handle: view },
+    'lockdown.set': {
+      locate: () => ({ resource: {}, label: 'lockdown' }),
+      async handle({ caller, body }) {
+        await setLockdown(deps, caller, body.reason);
+        return view();
+      },
+    },
+    'lockdown.lift': {
+      locate: () => ({ resource: {}, label: 'lockdown' }),
+      async handle({ caller, query }) {
+        await liftLockdown(deps, caller, query.reason);
+        return view();
+      },
+    },
+  };
+}

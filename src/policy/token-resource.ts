@@ -1,0 +1,34 @@
+/** Tokens as things that are acted on: one that exists, and one that somebody wishes for. */
+import type { Facility } from '../facility/index.ts';
+import type { Caller, Token } from '../identity/index.ts';
+import type { PolicyResource } from './question.ts';
+
+/** Whose it is decides who may see and revoke it; undefined (no such token) is nobody's, so that only staff learn that it does not exist. */
+export function tokenResource(token: Pick<Token, 'project' | 'subject'> | undefined): PolicyResource {
+  if (token === undefined) return {};
+  const { project, subject } = token;
+  return project === null ? { subject } : { project, subject };
+}
+
+export interface TokenWish {
+  readonly project: string;
+  readonly environments: readonly string[];
+  readonly scopes: readonly string[];
+  readonly classification?: string | undefined;
+  readonly subject?: string | undefined;
+}
+
+/** The enclave is the stricter one of all environments that are asked for; unknown ones are for the minting itself to refuse. */
+export function wishedToken(facility: Facility, caller: Caller, wish: TokenWish): PolicyResource {
+  const { project, scopes, classification, subject = caller.subject } = wish;
+  const enclaves = wish.environments.flatMap((name) => facility.environments.get(name)?.enclave ?? []);
+  const enclave = enclaves.find((e) => e === 'moderate') ?? enclaves[0];
+  return {
+    project,
+    environments: wish.environments,
+    scopes,
+    subject,
+    ...(enclave === undefined ? {} : { enclave }),
+    ...(classification === undefined ? {} : { classification }),
+  };
+}
