@@ -22,11 +22,19 @@ const markdownTable = (header: readonly string[], rows: readonly (readonly (stri
     .map((row) => `| ${row.map((c) => cell(String(c))).join(' | ')} |`)
     .join('\n');
 
+/** As the formatter writes it: an entry wider than a line stands below itself. */
 function endpoints(): string {
-  const lines = Object.values(OPERATIONS).map(
-    (o) =>
-      `  '${o.id}': { method: '${o.method}', path: '${o.path}', idempotent: ${o.idempotent}, body: ${o.body !== undefined}, form: ${o.form} },`,
-  );
+  const lines = Object.values(OPERATIONS).map((o) => {
+    const fields = [
+      `method: '${o.method}'`,
+      `path: '${o.path}'`,
+      `idempotent: ${o.idempotent}`,
+      `body: ${o.body !== undefined}`,
+      `form: ${o.form}`,
+    ];
+    const line = `  '${o.id}': { ${fields.join(', ')} },`;
+    return line.length <= 120 ? line : `  '${o.id}': {\n${fields.map((f) => `    ${f},\n`).join('')}  },`;
+  });
   return `/** ${GENERATED} Where each operation of the contract is served. */\nexport const ENDPOINTS = {\n${lines.join('\n')}\n} as const;\n`;
 }
 

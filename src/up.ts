@@ -9,23 +9,11 @@ import { systemClock } from './clock.ts';
 import type { Settings } from './config.ts';
 import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
 import type { DevIdentityProvider, DevLogin } from './dev-identity-provider.ts';
-import { loadFacility } from './facility/index.ts';
-import {
-  type DevAccount,
-  issueNodeBearer,
-  issueSession,
-  loadFederation,
-  loadPeopleSettings,
-  loadSignIn,
-  loadTokenRules,
-  type Provider,
-  tokensPage,
-} from './identity/index.ts';
-import { loadPolicySet } from './policy/index.ts';
+import { type DevAccount, issueNodeBearer, issueSession, type Provider, tokensPage } from './identity/index.ts';
 import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { type FacilityFolder, readFacility } from './read-facility.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { type NodeProcess, startNodeProcess } from './start-node-process.ts';
-import { loadTemplates } from './streaming/index.ts';
 import { unprivilegedUser } from './unprivileged-user.ts';
 
 export interface ReadyLine {
@@ -60,12 +48,7 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   // 0711: the database's own user must be able to pass; everything secret inside is a file of mode 0600.
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
   // What is wrong with the facility is said before anything is started.
-  loadTemplates(loadFacility(settings.facilityDir));
-  loadTokenRules(settings.facilityDir);
-  loadSignIn(settings.facilityDir);
-  loadFederation(loadFacility(settings.facilityDir));
-  loadPeopleSettings(loadFacility(settings.facilityDir));
-  loadPolicySet(settings.facilityDir);
+  const folder = readFacility(settings.facilityDir, settings.limitFactor);
   const record = join(settings.stateDir, 'up.json');
   const earlier = readJson(record) as UpRecord | undefined;
   if (earlier !== undefined && isAlive(earlier))
@@ -83,14 +66,15 @@ export async function up(settings: Settings): Promise<RunningSystem> {
         : undefined;
     if (embedded !== undefined) undo.push(() => embedded.stop());
     const target = targetOf(settings, embedded);
-    const accounts = settings.dev ? await startAccounts(settings) : undefined;
+    const devPeople = settings.dev ? folder.signIn.dev.accounts : [];
+    const accounts = settings.dev ? await startAccounts(devPeople) : undefined;
     if (accounts !== undefined) undo.push(() => accounts.stop());
     const devProviders = accounts === undefined ? [] : [accounts.provider];
-    const devAccounts = settings.dev ? loadSignIn(settings.facilityDir).dev.accounts : [];
     const server = await serve(settings, {
       target,
+      folder,
       devProviders,
-      devAccounts,
+      devAccounts: devPeople,
       samePort: settings.listen.port === 0 ? earlier?.port : undefined,
     });
     undo.push(() => server.stop({ endJobs: true }));
@@ -137,9 +121,9 @@ export async function up(settings: Settings): Promise<RunningSystem> {
 }
 
 /** Loaded here and only with --dev: nothing else may start a provider that anybody on this machine could reach. */
-async function startAccounts(settings: Settings): Promise<DevIdentityProvider> {
+async function startAccounts(people: readonly DevAccount[]): Promise<DevIdentityProvider> {
   const { startDevIdentityProvider } = await import('./dev-identity-provider.ts');
-  return startDevIdentityProvider(loadSignIn(settings.facilityDir).dev.accounts);
+  return startDevIdentityProvider(people);
 }
 
 function targetOf(settings: Settings, embedded: EmbeddedDatabase | undefined): DatabaseTarget {
@@ -153,6 +137,7 @@ async function serve(
   settings: Settings,
   how: {
     readonly target: DatabaseTarget;
+    readonly folder: FacilityFolder;
     readonly devProviders: readonly Provider[];
     readonly devAccounts: readonly DevAccount[];
     readonly samePort: number | undefined;
@@ -163,6 +148,7 @@ async function serve(
     stateDir: settings.stateDir,
     clustersDir: join(serviceFolder(settings.stateDir), 'clusters'),
     facilityDir: settings.facilityDir,
+    folder: how.folder,
     target: how.target,
     devProviders: how.devProviders,
     devAccounts: how.devAccounts,

@@ -159,7 +159,7 @@ test('a broken chain is exit code 1, with the record named', async () => {
     await sql`update audit_record set digest = sha256('x') where sequence = 1`.execute(owner.kysely);
   });
   const ran = await beamway(['audit', 'verify'], admin);
-  assert.deepEqual([ran.code, ran.out], [1, 'broken at record 1: record 1 does not match its digest\n']);
+  assert.deepEqual([ran.code, ran.out], [1, 'broken at record 1: altered: record 1 does not match its digest\n']);
   await asOwner(api, async (owner) => {
     await sql`update audit_record set digest = ${digest.rows[0]?.digest} where sequence = 1`.execute(owner.kysely);
   });
