@@ -1,7 +1,7 @@
 #!/bin/sh
 # Debian packages whose real programs the tests talk to. `install` installs what is missing (root), `line` prints the apt line.
 set -eu
-packages='postgresql haproxy python3-zmq procps'
+packages='postgresql haproxy python3-zmq procps slapd ldap-utils openssl chromium'
 case ${1:-line} in
   line) echo "apt-get install -y $packages" ;;
   install)

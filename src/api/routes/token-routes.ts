@@ -124,10 +124,11 @@ export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
     },
     'token.list': {
       locate: ({ caller, query }) => ({ resource: listedProject(caller, query.project), label: '' }),
-      async handle({ query }) {
+      async handle({ query, located }) {
+        const { project } = located.resource;
         const tokens = await tokensPage(deps.db, {
           limit: query.limit,
-          ...(query.project === undefined ? {} : { project: query.project }),
+          ...(project === undefined ? {} : { project }),
           ...(query.after === undefined ? {} : { after: query.after }),
         });
         return {

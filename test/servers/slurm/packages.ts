@@ -29,7 +29,5 @@ const PROGRAMS = [
 export function whyNoSlurm(): string | undefined {
   if (process.getuid?.() !== 0) return 'Slurm needs root: slurmd becomes the user of each job';
   const missing = PROGRAMS.filter((path) => !existsSync(path));
-  return missing.length === 0
-    ? undefined
-    : `missing ${missing.join(', ')}: apt-get install -y --no-install-recommends ${SLURM_PACKAGES.join(' ')}`;
+  return missing.length === 0 ? undefined : `no ${missing.join(', ')}; Debian packages: ${SLURM_PACKAGES.join(' ')}`;
 }

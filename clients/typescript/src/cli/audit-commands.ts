@@ -159,6 +159,11 @@ export async function printVerification(client: Client, options: { readonly json
   if (!report.intact) process.exitCode = EXIT.failed;
 }
 
+/** What policy was asked is for `audit show` and `policy replay`; in a table it hides all else. */
+function shortDetail({ question: _, ...rest }: AuditRecordText['detail']): string {
+  return JSON.stringify(rest);
+}
+
 function recordTable(records: readonly AuditRecordText[]): string {
   return table(
     ['sequence', 'at', 'phase', 'caller', 'action', 'resource', 'status', 'request', 'detail'],
@@ -171,7 +176,7 @@ function recordTable(records: readonly AuditRecordText[]): string {
       r.resource,
       r.status,
       r.requestId,
-      JSON.stringify(r.detail),
+      shortDetail(r.detail),
     ]),
   );
 }
