@@ -84,6 +84,7 @@ admin
   .requiredOption('--state <dir>')
   .option('--lifetime-hours <hours>', 'how long it lives', '8')
   .option('--json', 'print one JSON document')
+  .addHelpText('after', '\nExample:\n  beamway admin init --state /var/lib/beamway-state\n')
   .action(async (options: { state: string; lifetimeHours: string; json?: boolean }) => {
     const hours = Number(options.lifetimeHours);
     if (!(hours > 0 && hours <= 24)) throw new CommandError('--lifetime-hours: more than 0, at most 24');
@@ -172,6 +173,7 @@ program
   .description('read a facility folder and name every fault by file, line and column')
   .requiredOption('--facility <dir>')
   .option('--json', 'print one JSON document')
+  .addHelpText('after', '\nExample:\n  beamway check --facility /etc/beamway\n')
   .action(async (options: { facility: string; json?: boolean }) => {
     const { checkFacility } = await import('./check-facility.ts');
     const report = checkFacility(options.facility);
@@ -224,6 +226,7 @@ policy
   .description("run a facility's own policy tests; exit 1 where one fails")
   .option('--facility <dir>', 'default: the example facility')
   .option('--json', 'print one JSON document')
+  .addHelpText('after', '\nExample:\n  beamway policy test --facility /etc/beamway\n')
   .action(async (options: { facility?: string; json?: boolean }) => {
     const { policyTest } = await import('./policy-verbs.ts');
     const { EXAMPLE_FACILITY } = await import('./config.ts');

@@ -44,7 +44,12 @@ export function policyDiff(
     return policyMatrix(readPolicySet(dir), facility).filter((row) => row.environment === environment);
   };
   const differences = matrixDiff(rowsOf(a), rowsOf(b));
-  const lines = differences.map((d) => `${d.caller.padEnd(26)}${d.action.padEnd(18)}${d.before}  ->  ${d.after}\n`);
+  const width = (of: (d: (typeof differences)[number]) => string): number =>
+    2 + Math.max(0, ...differences.map((d) => of(d).length));
+  const [callers, actions] = [width((d) => d.caller), width((d) => d.action)];
+  const lines = differences.map(
+    (d) => `${d.caller.padEnd(callers)}${d.action.padEnd(actions)}${d.before}  ->  ${d.after}\n`,
+  );
   return {
     ok: differences.length === 0,
     document: { differences },

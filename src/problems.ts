@@ -29,7 +29,7 @@ export const PROBLEMS = {
   'token-missing': {
     status: 401,
     title: 'No credentials',
-    remedy: 'Send Authorization: Bearer with a project access token or a session.',
+    remedy: 'Run `beamway login`, or name a token in BEAMWAY_TOKEN_FILE; over HTTP send Authorization: Bearer.',
   },
   'token-malformed': {
     status: 401,
@@ -41,7 +41,11 @@ export const PROBLEMS = {
     title: 'The token is not known here',
     remedy: 'Mint a new token, or check that BEAMWAY_URL names the right facility.',
   },
-  'token-expired': { status: 401, title: 'The token has expired', remedy: 'Mint a new token.' },
+  'token-expired': {
+    status: 401,
+    title: 'The token has expired',
+    remedy: 'Mint a new token, or sign in again: `beamway login`.',
+  },
   'token-not-yet-valid': {
     status: 401,
     title: 'The token is not valid yet',

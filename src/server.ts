@@ -181,7 +181,14 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     ...jobRoutes(compute),
     ...streamRoutes(streaming),
     ...runRoutes(pathway, executor),
-    ...lockdownRoutes({ db, clock, verifier }),
+    ...lockdownRoutes({
+      db,
+      clock,
+      verifier,
+      mayReadNodes: (caller) =>
+        policy.decide({ caller, action: 'node:read', resource: {}, circumstances: circumstances(caller, 'node:read') })
+          .allowed,
+    }),
     ...peopleRoutes(people.routes),
     ...oauthRoutes(oauth),
     ...policyRoutes({ db, clock, facility, policy, withinPurpose, settled: folder.people.roles }),

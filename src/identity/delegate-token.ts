@@ -6,6 +6,7 @@
 import { transaction } from '../database/index.ts';
 import { type FieldError, Problem } from '../problems.ts';
 import { type Caller, CLASSIFICATIONS } from './caller.ts';
+import { refuseInLockdown } from './hold-minter.ts';
 import { type IssueDeps, type IssuedToken, issue, plainSources, type TokenWishes } from './issue-token.ts';
 import { isScope, type Scope } from './scope.ts';
 import { isWithin, parseRange } from './source-ranges.ts';
@@ -139,6 +140,7 @@ export async function delegateToken(deps: IssueDeps, caller: Caller, input: Dele
     const now = deps.clock.now();
     const state = tokenState(parent, now, START_LEEWAY_MS);
     if (state !== 'active') throw new Problem('token-revoked', `Token ${parent.id} is ${state}.`);
+    await refuseInLockdown(trx);
     const child = childOf(parent, input, now);
     const wider = delegationFaults(parent, input, { nowMs: now, rules: deps.rules });
     // The facility's rules may be stricter today than when the parent was minted; of one field the parent's bound is told.

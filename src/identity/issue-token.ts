@@ -3,11 +3,12 @@
  * returned once and never stored. Also issues sessions (`--dev`, `admin init`) and the bearer of a streaming node.
  */
 import type { Clock } from '../clock.ts';
-import type { Queries } from '../database/index.ts';
+import { type Queries, type TransactionQueries, transaction } from '../database/index.ts';
 import type { Facility } from '../facility/index.ts';
 import { newId } from '../id.ts';
 import { type FieldError, Problem } from '../problems.ts';
 import type { Caller, Classification, Role } from './caller.ts';
+import { holdMinter } from './hold-minter.ts';
 import { isScope, type Scope } from './scope.ts';
 import { parseRange, rangeText } from './source-ranges.ts';
 import { insertToken } from './store.ts';
@@ -95,26 +96,30 @@ export async function issueToken(deps: IssueDeps, caller: Caller, input: IssueTo
   );
   if (Number.isNaN(notBefore)) wrong('#/notBefore', 'an ISO 8601 time');
   if (errors.length > 0) throw new Problem('invalid-request', 'The token cannot be minted as asked.', { errors });
-  return issue(deps, 'token', {
-    ...PLAIN_TOKEN,
-    subject: input.subject ?? caller.subject,
-    description: input.description ?? '',
-    parent: null,
-    depth: 0,
-    project: input.project,
-    enclave: enclave ?? null,
-    environments: [...new Set(input.environments)],
-    scopes: [...new Set(scopes)],
-    roles: [],
-    purpose,
-    classification,
-    sources: plainSources(sources),
-    maxUses,
-    renewableUntil: renewableDays === 0 ? null : new Date(notBefore + renewableDays * 86_400_000),
-    createdBy: caller.id,
-    notBefore: new Date(notBefore),
-    expiresAt: new Date(notBefore + input.lifetimeSeconds * 1000),
-  });
+  const mint = async (trx: TransactionQueries): Promise<IssuedToken> => {
+    await holdMinter(trx, caller, deps.clock.now());
+    return issue({ db: trx, clock: deps.clock }, 'token', {
+      ...PLAIN_TOKEN,
+      subject: input.subject ?? caller.subject,
+      description: input.description ?? '',
+      parent: null,
+      depth: 0,
+      project: input.project,
+      enclave: enclave ?? null,
+      environments: [...new Set(input.environments)],
+      scopes: [...new Set(scopes)],
+      roles: [],
+      purpose,
+      classification,
+      sources: plainSources(sources),
+      maxUses,
+      renewableUntil: renewableDays === 0 ? null : new Date(notBefore + renewableDays * 86_400_000),
+      createdBy: caller.id,
+      notBefore: new Date(notBefore),
+      expiresAt: new Date(notBefore + input.lifetimeSeconds * 1000),
+    });
+  };
+  return deps.db.isTransaction ? mint(deps.db as TransactionQueries) : transaction(deps.db, mint);
 }
 
 /** Ranges in the one way of writing them, each once. Of texts that were checked. */

@@ -2,10 +2,13 @@
  * A token gives itself a later end, without a person: a beamline's service renews before expiry. Same value, same rights. Bounded by `renewableUntil`, by the
  * rules as they are today, and by the end of the token it was delegated from. Never shortens.
  */
-import { transaction } from '../database/index.ts';
+import { type TransactionQueries, transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { Caller } from './caller.ts';
+import { refuseInLockdown } from './hold-minter.ts';
 import type { IssueDeps } from './issue-token.ts';
+import { standingOf } from './people/membership.ts';
+import { rowsOfPerson } from './people/people-store.ts';
 import { holdToken, lockToken, replacementOf, setTokenEnd, tokenById } from './store.ts';
 import { START_LEEWAY_MS, type Token, tokenState } from './token.ts';
 import { longestLife } from './token-rules.ts';
@@ -44,6 +47,8 @@ export async function renewToken(
         'token-is-renewable',
         'mint one with renewableDays, or have a person mint a new one',
       );
+    await refuseInLockdown(trx);
+    await refuseForFormerMember(trx, token, now);
     const most = endOfRenewal(deps, token, { parent, nowMs: now });
     const asked = input.lifetimeSeconds;
     if (asked !== undefined && now + asked * 1000 > most.atMs) {
@@ -59,6 +64,19 @@ export async function renewToken(
   });
   await deps.verifier.refresh();
   return renewed;
+}
+
+/** Whoever answers for it has left the project: by a date that nobody has imported yet, or at this very moment. */
+async function refuseForFormerMember(trx: TransactionQueries, token: Token, nowMs: number): Promise<void> {
+  const { persons, memberships } = await rowsOfPerson(trx, token.subject);
+  const { state, projects } = standingOf(persons, memberships, nowMs);
+  const was = memberships.some((m) => m.project === token.project);
+  if (state !== 'disabled' && (!was || projects.includes(token.project ?? ''))) return;
+  throw refused(
+    `${token.subject}, who answers for token ${token.id}, is no longer of project ${token.project}.`,
+    'answering-person-is-member',
+    'have a member of the project mint a token',
+  );
 }
 
 /** The latest end that it may have now, with what decides it. */

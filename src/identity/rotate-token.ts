@@ -5,6 +5,7 @@
 import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { Caller } from './caller.ts';
+import { refuseInLockdown } from './hold-minter.ts';
 import { type IssueDeps, type IssuedToken, issue } from './issue-token.ts';
 import type { RenewDeps } from './renew-token.ts';
 import { holdToken, lockToken, moveChildren, replacementOf, setTokenEnd, tokenById } from './store.ts';
@@ -38,6 +39,7 @@ export async function rotateToken(
     const now = deps.clock.now();
     const state = tokenState(old, now, START_LEEWAY_MS);
     if (state !== 'active') throw new Problem('token-revoked', `Token ${old.id} is ${state}.`);
+    await refuseInLockdown(trx);
     // Whoever stole the old value must not outlive the overlap with it.
     if ((await replacementOf(trx, old.id)) !== undefined)
       throw new Problem('refused', `Token ${old.id} was rotated already.`, {

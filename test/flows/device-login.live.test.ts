@@ -124,6 +124,42 @@ test('where a fresh second factor was asked for, the page demands it before the 
   assert.equal((await poll(codes)).code, 'authorization-pending');
 });
 
+test('a factor that was shown in the browser reaches only a command line that asked for it, as its page says', async () => {
+  const heidi = openBrowser();
+  await s.signIn(heidi, 'grace');
+  const show = async (): Promise<void> => {
+    const db = s.database.kysely;
+    await sql`update identity_token set factor_at = now(), methods = array['oidc', 'totp'] where browser is not null`.execute(
+      db,
+    );
+    // Replicas forget the session as it was within one reading of the epoch.
+    await sql`update identity_epoch set value = value + 1`.execute(db);
+  };
+  const held = async (stepUp: boolean): Promise<unknown> => {
+    const codes = await start(stepUp);
+    await show();
+    const end = performance.now() + 10_000;
+    let reply = await poll(codes);
+    while (reply.status !== 200) {
+      assert.ok(performance.now() < end, 'the factor was never seen');
+      const page = await heidi.follow(codes.verification_uri_complete);
+      if (page.text.includes('name="decision"'))
+        await heidi.submit(page, { user_code: codes.user_code, decision: 'approve' });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await wait();
+      reply = await poll(codes);
+    }
+    const { id } = reply.body;
+    const { rows } = await sql<{ methods: string[]; shown: boolean }>`
+      select methods, factor_at is not null as shown from identity_token where id = ${String(id)}`.execute(
+      s.database.kysely,
+    );
+    return rows[0];
+  };
+  assert.deepEqual(await held(true), { methods: ['oidc', 'totp'], shown: true });
+  assert.deepEqual(await held(false), { methods: ['oidc'], shown: false });
+});
+
 test('the page says from where the code was asked for, and warns', async () => {
   const codes = await start();
   const page = await grace.follow(codes.verification_uri_complete);

@@ -14,7 +14,7 @@ const lockdownSchema = z.strictObject({
   pendingNodes: z
     .array(z.string())
     .describe(
-      'Data streaming nodes that are not linked or have not applied it yet: their paths end with the offline lifetime',
+      'For staff: data streaming nodes that are not linked or have not applied it yet; their paths end with the offline lifetime',
     ),
 });
 

@@ -56,6 +56,12 @@ export async function heldLockdown(trx: TransactionQueries): Promise<Lockdown | 
   return lockdownInForce(trx);
 }
 
+/** True where none is in force; then none comes into force before the transaction ends. */
+export async function lockdownHeldOff(trx: TransactionQueries): Promise<boolean> {
+  const row = await tables(trx).selectFrom('identity_epoch').select('lockdown_at').forShare().executeTakeFirstOrThrow();
+  return row.lockdown_at === null;
+}
+
 export async function lockdownInForce(db: Queries): Promise<Lockdown | undefined> {
   const row = await tables(db)
     .selectFrom('identity_lockdown')

@@ -120,6 +120,7 @@ export interface PolledLogin {
   readonly polledAt: Date | null;
   readonly expiresAt: Date;
   readonly decidedBy: string;
+  readonly stepUp: boolean;
 }
 
 /** Held until the caller's transaction ends, so that a code is answered once. */
@@ -138,6 +139,7 @@ export async function holdDeviceLogin(trx: TransactionQueries, device: Buffer): 
     polledAt: row.polled_at,
     expiresAt: row.expires_at,
     decidedBy: row.decided_by ?? '',
+    stepUp: row.step_up,
   };
 }
 

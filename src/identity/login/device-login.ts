@@ -12,7 +12,7 @@ import { type SessionCaller, systemCaller } from '../caller.ts';
 import { type IssuedToken, issueSession } from '../issue-token.ts';
 import { revokeToken } from '../revoke-token.ts';
 import { holdToken } from '../store.ts';
-import { tokenState } from '../token.ts';
+import { type Token, tokenState } from '../token.ts';
 import type { TokenVerifier } from '../verify-token.ts';
 import { digestOf } from './begin-login.ts';
 import {
@@ -21,6 +21,7 @@ import {
   holdDeviceLogin,
   insertDeviceLogin,
   markPolled,
+  type PolledLogin,
   pendingDeviceLogin,
 } from './device-login-store.ts';
 import { insertSignIn } from './login-store.ts';
@@ -152,8 +153,7 @@ export async function pollDeviceLogin(
         roles: approver.roles,
         lifetimeSeconds: Math.round(deps.sessions.commandLineHours * 3600),
         by: approver.id,
-        methods: approver.methods,
-        ...(approver.factorAt === null ? {} : { factorAt: approver.factorAt }),
+        ...assuranceFor(login, approver),
       },
     );
     await insertSignIn(trx, {
@@ -180,6 +180,18 @@ export async function pollDeviceLogin(
       await recordIssue(deps, { ...outcome, requestId: poll.requestId });
       return outcome.issued;
   }
+}
+
+/** What a second factor leaves in a session's methods. */
+const FACTOR_METHODS: ReadonlySet<string> = new Set(['totp', 'webauthn', 'recovery-code', 'oidc-factor']);
+
+/** A command line that did not ask for a second factor is not given one: the page that was confirmed did not speak of it. */
+function assuranceFor(
+  login: PolledLogin,
+  approver: Pick<Token, 'methods' | 'factorAt'>,
+): { readonly methods: readonly string[]; readonly factorAt?: Date } {
+  if (!login.stepUp) return { methods: approver.methods.filter((m) => !FACTOR_METHODS.has(m)) };
+  return { methods: approver.methods, ...(approver.factorAt === null ? {} : { factorAt: approver.factorAt }) };
 }
 
 /** A session that nobody recorded is none. */

@@ -31,12 +31,13 @@ export interface Profile {
 /** BEAMWAY_URL, BEAMWAY_TOKEN, BEAMWAY_TOKEN_FILE; what they leave open comes from the profile BEAMWAY_PROFILE (default `default`). */
 export function clientFrom(env: Environment): Client {
   const profile = readProfile(env);
-  const url = env['BEAMWAY_URL'] ?? profile.url;
+  // An empty variable is one that was not set: shells write `BEAMWAY_TOKEN= beamway …` to leave it out.
+  const url = env['BEAMWAY_URL'] || profile.url;
   if (url === undefined)
     throw new CommandError('Say which facility: set BEAMWAY_URL, or write a profile (see beamway --help).');
   if (!URL.canParse(url)) throw new CommandError(`BEAMWAY_URL is no URL: ${url}`);
-  const file = env['BEAMWAY_TOKEN_FILE'];
-  const token = env['BEAMWAY_TOKEN'] ?? (file === undefined ? profile.token : readTokenFile(file));
+  const file = env['BEAMWAY_TOKEN_FILE'] || undefined;
+  const token = env['BEAMWAY_TOKEN'] || (file === undefined ? profile.token : readTokenFile(file));
   return createClient(token === undefined ? { url } : { url, token });
 }
 

@@ -1,6 +1,7 @@
 /** `beamway factor …`: a person's second factors, and staff's reset of another's. They are set up and shown in a browser. */
 import type { Command } from 'commander';
 import type { Client } from '../client.ts';
+import { EXIT } from './context.ts';
 import { printJson, shortTime, table } from './print.ts';
 
 const METHODS = { totp: 'authenticator app', webauthn: 'passkey', 'recovery-code': 'recovery codes' } as const;
@@ -65,10 +66,11 @@ export function factorCommands(program: Command, client: () => Client): void {
     )
     .action(async (subject: string, { reason, json }: { reason: string; json?: boolean }) => {
       const answer = await client().call('factor.reset', { body: { subject, reason } });
+      if (answer.removed.length === 0) process.exitCode = EXIT.notFound;
       if (json === true) return printJson(answer);
       process.stdout.write(
         answer.removed.length === 0
-          ? `${subject} had no second factor\n`
+          ? `nobody of the name ${subject} has a second factor: is it spelt as in \`beamway person list\`?\n`
           : `${answer.removed.length} removed; ${subject} signs in again and sets one up within ten minutes\n`,
       );
     });

@@ -31,6 +31,7 @@ export function lockdownCommands(program: Command, client: () => Client): void {
     .command('show')
     .description('is the facility locked down, since when, why, and which nodes have not applied it')
     .option('--json', 'print one JSON document')
+    .addHelpText('after', '\nExample:\n  beamway lockdown show\n')
     .action(async ({ json }: { json?: boolean }) => say(await ask(client()), json));
 }
 
@@ -46,6 +47,6 @@ function say(answer: Answer, json: boolean | undefined): void {
   );
   if (answer.pendingNodes.length > 0)
     process.stdout.write(
-      `not applied yet on: ${answer.pendingNodes.join(', ')} (a node that is not linked ends its streams after their offline lifetime)\n`,
+      `not applied yet on: ${answer.pendingNodes.join(', ')} (a linked one does within a second: see beamway lockdown show; one that is not ends its streams after their offline lifetime)\n`,
     );
 }

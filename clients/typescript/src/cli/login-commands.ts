@@ -3,7 +3,6 @@
  * (mode 0600) and nowhere else; what is printed is the user code, which is no secret for longer than its ten minutes.
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { BeamwayProblem, BeamwayUnreachable, type Client, createClient, type Result } from '../client.ts';
@@ -98,7 +97,7 @@ async function login(env: Environment, options: LoginOptions): Promise<void> {
   if (options.json === true) printJson({ id, subject, roles, expiresAt, url, profile: name });
   else
     process.stdout.write(
-      `signed in as ${subject} on ${hostname()} until ${shortTime(expiresAt)}; kept in ${path}, profile ${name}\n`,
+      `signed in as ${subject} at ${url} until ${shortTime(expiresAt)}; kept in ${path}, profile ${name}\n`,
     );
   for (const over of ['BEAMWAY_TOKEN', 'BEAMWAY_TOKEN_FILE'])
     if (env[over] !== undefined) process.stderr.write(`${over} is set and goes before this session; unset it.\n`);

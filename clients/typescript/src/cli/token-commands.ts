@@ -52,7 +52,10 @@ function wishOptions(command: Command, of: { readonly inherits: boolean }): Comm
   const plain = (text: string): string => (of.inherits ? 'the parent’s' : text);
   return command
     .option('--description <text>', 'what it is for, in words')
-    .option('--purpose <name>', `a purpose of the facility; use outside it is flagged (default: ${plain('none')})`)
+    .option(
+      '--purpose <name>',
+      `a purpose of the facility; use outside it is recorded, in some environments refused (default: ${plain('none')})`,
+    )
     .option('--classification <level>', `public, proprietary or controlled data (default: ${plain('public')})`)
     .option('--source <cidr...>', `address ranges it may be used from (default: ${plain('anywhere')})`, list)
     .option('--max-uses <count>', 'requests it may authorize in its life', positiveInteger)
