@@ -165,6 +165,8 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     keys,
     policy,
     tokenUse,
+    limits: pipeline.limits,
+    log,
     circumstances,
     federation: folder.federation,
     audiences: folder.federation.audiences,

@@ -14,8 +14,15 @@ export {
 } from './caller.ts';
 export { type DelegateInput, delegateToken, delegationFaults, MOST_DEPTH } from './delegate-token.ts';
 export { pruneExchanged } from './exchange/exchange-store.ts';
-export { type ExchangeDeps, type ExchangeInput, exchangeToken } from './exchange/exchange-token.ts';
+export {
+  type ChildWish,
+  type ExchangeDeps,
+  type ExchangeInput,
+  exchangeToken,
+  type Ruling,
+} from './exchange/exchange-token.ts';
 export { FEDERATION_FILE, type Federation, loadFederation } from './exchange/federation.ts';
+export type { ForeignIdentity } from './exchange/foreign-identity.ts';
 export { type IssuerKeys, openIssuerKeys } from './exchange/issuer-keys.ts';
 export { type IntrospectDeps, type Introspection, introspectToken } from './introspect-token.ts';
 export {

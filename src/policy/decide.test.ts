@@ -8,6 +8,7 @@ import { Problem } from '../problems.ts';
 import {
   ACTIONS,
   type Action,
+  type Asker,
   type Circumstances,
   loadPolicySet,
   openPolicy,
@@ -47,11 +48,12 @@ const stale = (caller: SessionCaller): SessionCaller => ({
   assurance: { methods: ['oidc', 'totp'], factorAt: now - 61 * 60_000 },
 });
 const node: Caller = { kind: 'node', id: 'tok_3', subject: 'dsn01' };
+const foreign: Asker = { kind: 'foreign', id: 'ada@campus', issuer: 'campus', subject: 'ada@campus' };
 const system: Caller = { kind: 'system', id: 'runs', subject: 'runs' };
 const here: PolicyResource = { project: 'demo', environment: 'ace', enclave: 'open' };
 
 const objections = (
-  caller: Caller,
+  caller: Asker,
   action: Action,
   resource: PolicyResource = here,
   more: Partial<Circumstances> = {},
@@ -60,7 +62,7 @@ const objections = (
   return decision.allowed ? [] : decision.rules.map((r) => r.rule);
 };
 
-type Line = readonly [string, Caller, Action, PolicyResource, readonly string[], Partial<Circumstances>?];
+type Line = readonly [string, Asker, Action, PolicyResource, readonly string[], Partial<Circumstances>?];
 const TABLE: readonly Line[] = [
   ['a token does what its scopes say, where it is for', token, 'job:submit', here, []],
   ['a token lists its project', token, 'job:read', { project: 'demo' }, []],
@@ -100,6 +102,9 @@ const TABLE: readonly Line[] = [
   ['a node syncs', node, 'node:sync', {}, []],
   ['a node does nothing else', node, 'job:read', here, ['node-acts-for-itself-only']],
   ['a node has no role', node, 'token:mint', {}, ['node-acts-for-itself-only', 'mint-needs-membership']],
+  ['another issuer’s person exchanges', foreign, 'token:exchange', here, []],
+  ['another issuer’s person does nothing else', foreign, 'job:read', here, ['foreign-identity-exchanges-only']],
+  ['nobody of ours is one', token, 'token:exchange', here, ['only-foreign-identities-exchange']],
   ['nobody does nothing', ANONYMOUS, 'job:read', here, ['caller-is-known']],
   [
     'the moderate enclave admits nobody by address',

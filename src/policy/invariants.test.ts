@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ALL_SCOPES, ANONYMOUS, type Caller, CLASSIFICATIONS, ROLES } from '../identity/index.ts';
-import { ACTIONS, loadPolicySet, openPolicy, type PolicyQuestion, type PolicyResource } from './index.ts';
+import { ACTIONS, type Asker, loadPolicySet, openPolicy, type PolicyQuestion, type PolicyResource } from './index.ts';
 
 const runs = { numRuns: Number(process.env['BEAMWAY_SOAK_RUNS'] ?? 400) };
 const set = loadPolicySet(resolve(import.meta.dirname, '../../facility'));
@@ -46,11 +46,12 @@ const session: fc.Arbitrary<Caller> = fc
     ...person,
     assurance: { methods, factorAt: ageMinutes === undefined ? null : NOW - ageMinutes * 60_000 },
   }));
-const anybody: fc.Arbitrary<Caller> = fc.oneof(
+const anybody: fc.Arbitrary<Asker> = fc.oneof(
   token,
   session,
   fc.constant<Caller>(ANONYMOUS),
   fc.constant<Caller>({ kind: 'node', id: 'tok_3', subject: 'dsn01' }),
+  fc.constant<Asker>({ kind: 'foreign', id: 'ada@campus', issuer: 'campus', subject: 'ada@campus' }),
 );
 const resource: fc.Arbitrary<PolicyResource> = fc
   .record({
@@ -86,6 +87,18 @@ test('whoever sent no bearer may do nothing', () => {
 test('an overlay never permits what the base denies', () => {
   fc.assert(
     fc.property(question, (asked) => assert.ok(!allowed(asked) || allowed(asked, baseAlone))),
+    runs,
+  );
+});
+
+test('another issuer’s person exchanges and does nothing else, nobody of ours does, and nobody in a lockdown', () => {
+  fc.assert(
+    fc.property(question, (asked) => {
+      const isForeign = asked.caller.kind === 'foreign';
+      if (!allowed(asked)) return;
+      assert.equal(isForeign, asked.action === 'token:exchange');
+      assert.ok(!isForeign || !asked.circumstances.lockdown);
+    }),
     runs,
   );
 });

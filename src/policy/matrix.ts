@@ -3,11 +3,11 @@
  * reviewed in diffs; `policy diff` compares two of them.
  */
 import type { Facility } from '../facility/index.ts';
-import { ALL_SCOPES, ANONYMOUS, type Caller, type SessionCaller, type TokenCaller } from '../identity/index.ts';
+import { ALL_SCOPES, ANONYMOUS, type SessionCaller, type TokenCaller } from '../identity/index.ts';
 import { ACTIONS, type Action } from './action.ts';
 import { evaluator } from './evaluate.ts';
 import type { PolicySet } from './policy-set.ts';
-import type { PolicyResource } from './question.ts';
+import type { Asker, PolicyResource } from './question.ts';
 
 export interface MatrixRow {
   readonly environment: string;
@@ -21,14 +21,14 @@ const PROJECT = 'demo';
 /** The matrix has no clock: ages of factors count from here. */
 const NOW = Date.UTC(2026, 0, 1);
 
-interface Asker {
+interface MatrixCaller {
   readonly name: string;
-  readonly caller: Caller;
+  readonly caller: Asker;
   readonly lockdown?: true;
 }
 
-function callersFor(enclave: 'open' | 'moderate', environment: string): readonly Asker[] {
-  const token = (name: string, over: Partial<TokenCaller>): Asker => ({
+function callersFor(enclave: 'open' | 'moderate', environment: string): readonly MatrixCaller[] {
+  const token = (name: string, over: Partial<TokenCaller>): MatrixCaller => ({
     name,
     caller: {
       kind: 'token',
@@ -43,7 +43,7 @@ function callersFor(enclave: 'open' | 'moderate', environment: string): readonly
       ...over,
     },
   });
-  const session = (name: string, over: Pick<SessionCaller, 'roles'> & Partial<SessionCaller>): Asker => ({
+  const session = (name: string, over: Pick<SessionCaller, 'roles'> & Partial<SessionCaller>): MatrixCaller => ({
     name,
     caller: {
       kind: 'session',
@@ -55,9 +55,12 @@ function callersFor(enclave: 'open' | 'moderate', environment: string): readonly
     },
   });
   const assurance = { methods: ['oidc'], factorAt: null };
+  const foreign: Asker = { kind: 'foreign', id: 's@lightsource', issuer: 'lightsource', subject: 's@lightsource' };
   return [
     { name: 'anonymous', caller: ANONYMOUS },
     { name: 'node', caller: { kind: 'node', id: 'tok', subject: 'dsn01' } },
+    { name: 'person of another issuer', caller: foreign },
+    { name: 'person of another issuer, while locked down', caller: foreign, lockdown: true },
     token('token, all scopes', {}),
     token('token, no scope', { scopes: [] }),
     token('token, other project', { project: 'other' }),

@@ -1,6 +1,6 @@
 /** What policy is asked and what it answers. Pure types, and the question's form as Cedar takes it. */
 import type { EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
-import type { Caller } from '../identity/index.ts';
+import type { Caller, ForeignIdentity } from '../identity/index.ts';
 import type { RuleFinding } from '../problems.ts';
 import { type Action, isReading } from './action.ts';
 
@@ -32,8 +32,11 @@ export interface Circumstances {
   readonly withinPurpose?: boolean;
 }
 
+/** Whoever asks: a caller, or another issuer's person, who has no bearer of ours yet. */
+export type Asker = Caller | ForeignIdentity;
+
 export interface PolicyQuestion {
-  readonly caller: Caller;
+  readonly caller: Asker;
   readonly action: Action;
   readonly resource: PolicyResource;
   readonly circumstances: Circumstances;
@@ -92,7 +95,7 @@ export function cedarRequest({ caller, action, resource, circumstances }: Policy
   };
 }
 
-function principalType(caller: Caller): string {
+function principalType(caller: Asker): string {
   switch (caller.kind) {
     case 'token':
       return 'Token';
@@ -100,6 +103,8 @@ function principalType(caller: Caller): string {
       return 'Session';
     case 'node':
       return 'StreamingNode';
+    case 'foreign':
+      return 'ForeignIdentity';
     case 'anonymous':
       return 'Anonymous';
     case 'system':
@@ -108,7 +113,7 @@ function principalType(caller: Caller): string {
   }
 }
 
-function attributesOf(caller: Caller, now: number): EntityJson['attrs'] {
+function attributesOf(caller: Asker, now: number): EntityJson['attrs'] {
   if (caller.kind === 'token') {
     const { project, enclave, environments, scopes, purpose, classification } = caller;
     return { project, enclave, environments: [...environments], scopes: [...scopes], purpose, classification };
@@ -125,6 +130,7 @@ function attributesOf(caller: Caller, now: number): EntityJson['attrs'] {
       ...(age === undefined ? {} : { factorAgeMinutes: age }),
     };
   }
+  if (caller.kind === 'foreign') return { issuer: caller.issuer, subject: caller.subject };
   return {};
 }
 
@@ -141,22 +147,24 @@ function thingAttributes({ scopes, environments, ...plain }: PolicyResource): En
 export function fillRemedy(remedy: string, { caller, action, resource, circumstances }: PolicyQuestion): string {
   const age = caller.kind === 'session' ? factorAgeMinutes(caller.assurance.factorAt, circumstances.now) : undefined;
   const own: Readonly<Record<string, string>> =
-    caller.kind === 'token'
-      ? {
-          project: caller.project,
-          enclave: caller.enclave,
-          environments: caller.environments.join(', '),
-          scopes: caller.scopes.join(' '),
-          purpose: caller.purpose,
-          classification: caller.classification,
-        }
-      : caller.kind === 'session'
+    caller.kind === 'foreign'
+      ? { issuer: caller.issuer, subject: caller.subject }
+      : caller.kind === 'token'
         ? {
-            roles: caller.roles.join(', ') || '(none)',
-            projects: caller.projects.join(', ') || '(none)',
-            factor: age === undefined ? 'none was shown in this session' : `the last one was shown ${age} min ago`,
+            project: caller.project,
+            enclave: caller.enclave,
+            environments: caller.environments.join(', '),
+            scopes: caller.scopes.join(' '),
+            purpose: caller.purpose,
+            classification: caller.classification,
           }
-        : {};
+        : caller.kind === 'session'
+          ? {
+              roles: caller.roles.join(', ') || '(none)',
+              projects: caller.projects.join(', ') || '(none)',
+              factor: age === undefined ? 'none was shown in this session' : `the last one was shown ${age} min ago`,
+            }
+          : {};
   const values: Readonly<Record<string, string | undefined>> = {
     action,
     project: resource.project ?? '(none named)',

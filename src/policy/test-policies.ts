@@ -5,11 +5,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { nameSchema, readYaml, YamlError } from '../facility/index.ts';
-import { ANONYMOUS, type Caller, CLASSIFICATIONS, isScope, ROLES } from '../identity/index.ts';
+import { ANONYMOUS, CLASSIFICATIONS, isScope, ROLES } from '../identity/index.ts';
 import { isAction } from './action.ts';
 import { evaluator } from './evaluate.ts';
 import { filesIn } from './policy-files.ts';
 import { type PolicySet, PolicySetError, readPolicySet } from './policy-set.ts';
+import type { Asker } from './question.ts';
 
 /** Ages of factors count from here; no test depends on the day it runs. */
 const NOW = Date.UTC(2026, 0, 1);
@@ -38,6 +39,7 @@ const callerSchema = z.union([
     }),
   }),
   z.strictObject({ node: nameSchema }),
+  z.strictObject({ foreign: z.strictObject({ issuer: nameSchema, subject: z.string().min(1) }) }),
 ]);
 
 const fileSchema = z.strictObject({
@@ -116,9 +118,10 @@ function testsOf(file: string, failures: string[]): z.output<typeof fileSchema>[
   }
 }
 
-function callerOf(given: z.output<typeof callerSchema>): Caller {
+function callerOf(given: z.output<typeof callerSchema>): Asker {
   if (given === 'anonymous') return ANONYMOUS;
   if ('node' in given) return { kind: 'node', id: 'tok_test', subject: given.node };
+  if ('foreign' in given) return { kind: 'foreign', id: given.foreign.subject, ...given.foreign };
   if ('session' in given) {
     const { methods, factorAgeMinutes, ...person } = given.session;
     const factorAt = factorAgeMinutes === undefined ? null : NOW - factorAgeMinutes * 60_000;

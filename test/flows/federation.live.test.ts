@@ -1,10 +1,20 @@
 // Two facilities side by side: software at A shows a hop token of A to B, which trusts A's keys, and gets a project access token of B, bounded by B's table.
 import assert from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as oidc from 'openid-client';
 import { recordsPage } from '../../src/audit/index.ts';
-import { type ApiServer, type Bearer, eventually, fileScope, type Reply, startApiServer } from './api-server.ts';
+import {
+  type ApiServer,
+  type Bearer,
+  eventually,
+  FACILITY,
+  fileScope,
+  type Reply,
+  startApiServer,
+} from './api-server.ts';
 
 const B_NAME = 'https://b.example';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -181,6 +191,103 @@ test('a token of B itself is exchanged for a narrower child, as if it had delega
   assert.equal((await b.ask('/beamway/v1/self', { bearer })).code, 'token-revoked');
 });
 
+/** At B, while `work` runs: the environment ace has the rule `text`. */
+async function withOverlay(text: string, work: () => Promise<void>): Promise<void> {
+  const file = join(b.state, 'facility', 'policies', 'environments', 'ace.cedar');
+  writeFileSync(file, text);
+  await b.server.reloadPolicy();
+  try {
+    await work();
+  } finally {
+    rmSync(file);
+    await b.server.reloadPolicy();
+  }
+}
+
+const recordOf = async (reply: Reply, action: string, at = b) => {
+  const records = await recordsPage(at.database.kysely, { limit: 100 });
+  return records.find((r) => r.requestId === reply.requestId && r.action === action);
+};
+const OWN = { subject_token_type: `${TYPE}access_token` };
+
+test('what an environment forbids of a delegation it forbids of an exchange of our own token, and the question is recorded', async () => {
+  const parent = await b.token({ scopes: ['job:read', 'job:submit', 'token:delegate'] });
+  const rule = `@id("ace-delegates-no-submission")
+@remedy("ask for less")
+forbid (principal, action == Action::"token:delegate", resource)
+when {
+  resource has scopes && resource.scopes.contains("job:submit") &&
+  resource has enclave && resource.enclave == "open" && resource has classification && resource.classification == "public"
+};`;
+  await withOverlay(rule, async () => {
+    const refused = await exchange(parent.value, OWN);
+    assert.deepEqual([refused.status, refused.body['error']], [403, 'access_denied']);
+    const record = await recordOf(refused, 'token.exchange-refused');
+    assert.match(JSON.stringify(record?.detail['rules']), /ace-delegates-no-submission/);
+    assert.match(JSON.stringify(record?.detail['question']), /"allowed":false/);
+    const body = { scopes: ['job:submit'], lifetimeSeconds: 60 };
+    const delegated = await b.ask('/beamway/v1/self/children', { method: 'POST', bearer: parent, body });
+    assert.equal(delegated.code, 'refused');
+    assert.equal((await exchange(parent.value, { ...OWN, scope: 'job:read' })).status, 200);
+  });
+});
+
+test('an exchange of our own token spends a use of it and is flagged where the token is for something else', async () => {
+  const parent = await b.token({ scopes: ['job:read', 'token:delegate'], more: { purpose: 'monitoring' } });
+  const reply = await exchange(parent.value, { ...OWN, scope: 'job:read' });
+  assert.equal(reply.status, 200, reply.text);
+  assert.equal((await recordOf(reply, 'token.exchange'))?.detail['outsidePurpose'], true);
+  const flagged = await eventually('the flag is written', async () => {
+    const { body } = await b.ask('/beamway/v1/self', { bearer: parent });
+    return body['outsidePurpose'] === null ? undefined : body['outsidePurpose'];
+  });
+  assert.equal((flagged as { action: string }).action, 'token:delegate');
+  const once = await b.token({ scopes: ['job:read', 'token:delegate'], more: { maxUses: 1 } });
+  assert.notEqual((await exchange(once.value, { ...OWN, scope: 'job:read' })).status, 200);
+  const again = await exchange(once.value, { ...OWN, scope: 'job:read' });
+  assert.match(String(again.body['error_description']), /no use left/);
+});
+
+test('an exchange of our own token draws on the limits of its token and of its environment', async () => {
+  const limits = readFileSync(join(FACILITY, 'limits.yaml'), 'utf8');
+  for (const [rate, tokens] of [
+    ['mint: { perSecond: 10, burst: 60 }', 1],
+    ['mint: { perSecond: 100, burst: 600 }', 2],
+  ] as const) {
+    assert.ok(limits.includes(rate));
+    const c = await startApiServer(scope, { limits: limits.replace(rate, 'mint: { perSecond: 0.001, burst: 2 }') });
+    const parents = await Promise.all(Array.from({ length: tokens }, () => c.token()));
+    const statuses: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const reply = await exchange(parents[i % tokens]?.value ?? '', { ...OWN, scope: 'job:read' }, c);
+      statuses.push(reply.status);
+    }
+    assert.deepEqual(statuses, [200, 200, 429], rate);
+    await c.stop();
+  }
+});
+
+test('a facility forbids by a rule what another issuer’s person may have, and the subject token stays good', async () => {
+  const text = await hop();
+  const rule = `@id("ace-gives-lightsource-no-streams")
+@remedy("ask for job:read alone")
+forbid (principal is ForeignIdentity, action == Action::"token:exchange", resource)
+when { principal.issuer == "lightsource" && resource has scopes && resource.scopes.contains("stream:create") };`;
+  await withOverlay(rule, async () => {
+    const refused = await exchange(text);
+    assert.deepEqual([refused.status, refused.body['error']], [403, 'access_denied']);
+    const record = await recordOf(refused, 'token.exchange-refused');
+    assert.match(JSON.stringify(record?.detail['rules']), /ace-gives-lightsource-no-streams/);
+    const question = record?.detail['question'] as { principal: string; attributes: object; allowed: boolean };
+    assert.deepEqual([question.principal, question.allowed], ['ForeignIdentity', false]);
+    assert.deepEqual(question.attributes, { issuer: 'lightsource', subject: 'test@lightsource' });
+    const narrow = await exchange(text, { scope: 'job:read' });
+    assert.equal(narrow.status, 200, narrow.text);
+    const allowed = (await recordOf(narrow, 'token.exchanged'))?.detail['question'] as { allowed: boolean };
+    assert.equal(allowed.allowed, true);
+  });
+});
+
 test('an ordinary OAuth client finds its way by the metadata, and anybody can verify a hop token by the key set', async () => {
   const configuration = await oidc.discovery(new URL(b.server.origin), 'software', undefined, oidc.None(), {
     algorithm: 'oauth2',
@@ -206,13 +313,15 @@ test('an ordinary OAuth client finds its way by the metadata, and anybody can ve
 
 test('locked down, B gives nobody a token, and A shows none on', async () => {
   const text = await hop();
+  const parent = await b.token({ scopes: ['job:read', 'token:delegate'] });
   for (const api of [a, b]) {
     const set = { method: 'POST', bearer: await api.session('administrator'), body: { reason: 'a drill' } };
     assert.equal((await api.ask('/beamway/v1/lockdown', set)).status, 200);
   }
   const reply = await exchange(text);
   assert.deepEqual([reply.status, reply.body['error']], [403, 'access_denied']);
-  const parent = await b.token({ scopes: ['job:read', 'token:delegate'] });
+  const record = await recordOf(reply, 'token.exchange-refused');
+  assert.match(JSON.stringify(record?.detail['rules']), /lockdown-shuts/);
   const own = await exchange(parent.value, { subject_token_type: `${TYPE}access_token` });
   assert.deepEqual([own.status, own.body['error']], [403, 'access_denied']);
   const shown = { method: 'POST', bearer: software, body: { audience: B_NAME } };
@@ -235,6 +344,20 @@ test('whoever fails sixty times in a row waits, before anything is checked', asy
   const reply = await exchange(await hop());
   assert.deepEqual([reply.status, reply.body['error']], [429, 'temporarily_unavailable']);
   assert.ok(Number(reply.headers.get('retry-after')) >= 1);
+});
+
+test('what succeeds costs an address nothing, and of many failures at once no more get through than one after the other', async () => {
+  const parent = await a.token({ scopes: ['job:read', 'token:delegate'] });
+  for (let i = 0; i < 65; i++) {
+    const reply = await exchange(parent.value, { ...OWN, scope: 'job:read' }, a);
+    assert.equal(reply.status, 200, reply.text);
+  }
+  const startedMs = performance.now();
+  const replies = await Promise.all(Array.from({ length: 120 }, () => exchange('a.b.c', {}, a)));
+  const most = 60 + Math.ceil((performance.now() - startedMs) / 10_000);
+  const failed = replies.filter((r) => r.status === 400).length;
+  assert.ok(failed <= most, `${failed} of at most ${most}`);
+  assert.ok(replies.some((r) => /failed exchanges/.test(r.text)));
 });
 
 test('neither audit log holds a token', async () => {

@@ -128,6 +128,7 @@ export const exchangeToken = operation({
     environments: z.array(z.string()),
   }),
   action: 'none',
+  limitClass: 'mint',
   shownOnce: true,
 });
 

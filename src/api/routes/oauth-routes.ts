@@ -20,8 +20,10 @@ import { type Action, type Circumstances, localBuckets, type Policy, tokenResour
 import { Problem } from '../../problems.ts';
 import { addressKey } from '../client-address.ts';
 import type { Answer, Operations } from '../contract/index.ts';
+import type { RequestLimits } from '../limits.ts';
 import type { PipelineDeps } from '../pipeline.ts';
 import type { Routes } from '../route.ts';
+import { exchangePermits } from './exchange-permits.ts';
 import { tokenView } from './token-routes.ts';
 
 type OauthRoutes = Pick<
@@ -41,8 +43,11 @@ type Keys = Answer<Operations['key.list']>;
 export interface OauthDeps
   extends HopDeps,
     Omit<IntrospectDeps, 'keys'>,
-    Omit<ExchangeDeps, 'issuerName' | 'permitDelegation'> {
+    Omit<ExchangeDeps, 'issuerName' | 'permitDelegation' | 'permitExchange'> {
   readonly policy: Policy;
+  readonly limits: RequestLimits;
+  /** Nobody gets a new bearer while this is so. */
+  readonly lockedDown: () => boolean;
   readonly tokenUse: PipelineDeps['tokenUse'];
   readonly circumstances: (caller: Caller, action: Action) => Circumstances;
 }
@@ -63,15 +68,7 @@ export function oauthRoutes(deps: OauthDeps): OauthRoutes {
     resource: tokenResource(token),
     circumstances: deps.circumstances(caller, action),
   });
-  const exchange: ExchangeDeps = {
-    ...deps,
-    issuerName: deps.issuer,
-    async permitDelegation(caller) {
-      const own = caller.kind === 'token' ? { project: caller.project, subject: caller.subject } : undefined;
-      deps.policy.authorize(question(caller, 'token:delegate', own));
-      await deps.tokenUse.spend(caller, 'token:delegate');
-    },
-  };
+  const exchange: ExchangeDeps = { ...deps, ...exchangePermits(deps), issuerName: deps.issuer };
   const keys = (): Keys => {
     const list = deps.keys.list();
     return {
@@ -97,17 +94,19 @@ export function oauthRoutes(deps: OauthDeps): OauthRoutes {
     },
     'oauth.token': {
       async handle({ body, remoteAddress, requestId }) {
-        if (failures.left(addressKey(remoteAddress)) < 1)
+        const address = addressKey(remoteAddress);
+        // Taken before the work, given back where it succeeds: of many at once no more than these can fail.
+        const waitMs = failures.take(address);
+        if (waitMs > 0)
           throw new Problem(
             'rate-limited',
             `More than ${FAILURES} failed exchanges from this address, and then one every ${SECONDS_A_FAILURE} seconds.`,
-            {
-              retryAfterSeconds: SECONDS_A_FAILURE,
-            },
+            { retryAfterSeconds: Math.ceil(waitMs / 1000) },
           );
         try {
           const wish = exchangeWish(body);
           const { token, value } = await exchangeToken(exchange, { ...wish, address: remoteAddress, requestId });
+          failures.giveBack(address);
           return {
             access_token: value,
             issued_token_type: ACCESS_TOKEN,
@@ -119,7 +118,6 @@ export function oauthRoutes(deps: OauthDeps): OauthRoutes {
             environments: [...token.environments],
           };
         } catch (thrown) {
-          failures.take(addressKey(remoteAddress));
           throw asExchangeProblem(thrown);
         }
       },

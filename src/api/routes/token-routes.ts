@@ -15,7 +15,7 @@ import {
   tokenSubtree,
   tokensPage,
 } from '../../identity/index.ts';
-import { tokenResource, wishedToken } from '../../policy/index.ts';
+import { childWish, tokenResource, wishedToken } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
 import { pendingRevocations } from '../../streaming/index.ts';
 import type { Answer, Operations } from '../contract/index.ts';
@@ -144,9 +144,7 @@ export function tokenRoutes(deps: IssueDeps & RevokeDeps): TokenRoutes {
     'self.delegate': {
       locate({ caller, body }) {
         if (caller.kind !== 'token') return { resource: {}, label: '' };
-        // What goes beyond the parent is for the use case to say, field by field.
-        const { scopes, environments = caller.environments } = body;
-        return { resource: { project: caller.project, scopes, environments }, label: '' };
+        return { resource: childWish(caller, body), label: '' };
       },
       async handle({ caller, body }) {
         const { token, value } = await delegateToken(deps, caller, body);

@@ -5,28 +5,39 @@
 import type { AuditLog } from '../../audit/index.ts';
 import { transaction } from '../../database/index.ts';
 import { asProblem, Problem } from '../../problems.ts';
-import { type Caller, systemCaller } from '../caller.ts';
+import { type Caller, systemCaller, type TokenCaller } from '../caller.ts';
 import { delegateToken } from '../delegate-token.ts';
-import { type IssueDeps, type IssuedToken, issueToken } from '../issue-token.ts';
+import { type IssueDeps, type IssuedToken, type IssueTokenInput, issueToken } from '../issue-token.ts';
 import { tokenById } from '../store.ts';
 import type { Token } from '../token.ts';
 import { chooseGrant, type ExchangeWish, personOf } from './choose-grant.ts';
 import { takeSubjectToken } from './exchange-store.ts';
-import { asIdentity, claimed, NOBODY, RefusedIdentity } from './refused-identity.ts';
+import type { ForeignIdentity } from './foreign-identity.ts';
+import { asIdentity, type ClaimedIdentity, claimed, NOBODY, RefusedIdentity } from './refused-identity.ts';
 import { type VerifyDeps, verifySubjectToken } from './verify-subject-token.ts';
 
 const DEFAULT_CHILD_SECONDS = 3600;
+
+/** What policy said, and what the audit log is to keep of it. */
+export interface Ruling {
+  readonly asked: Readonly<Record<string, unknown>>;
+  readonly refusal?: Problem;
+}
+
+/** Left out: the parent's. */
+export type ChildWish = Pick<ExchangeWish, 'environments' | 'scopes'>;
 
 export interface ExchangeDeps extends IssueDeps, VerifyDeps {
   readonly audit: AuditLog;
   /** Our own name: what a project access token of ours is recorded under. */
   readonly issuerName: () => string;
-  /** Nobody gets a new bearer while this is so. */
-  readonly lockedDown: () => boolean;
   /** Throws `token-*`. */
   readonly bearer: (text: string, address: string) => Promise<Caller>;
-  /** Lets policy decide whether this caller may delegate, and spends a use of its token. Throws what those throw. */
-  readonly permitDelegation: (caller: Caller) => Promise<void>;
+  /** Whether this token may have this child. Where it may, a use of it is spent and its limits are drawn on: throws `rate-limited`, `token-*`. */
+  readonly permitDelegation: (caller: TokenCaller, wish: ChildWish) => Promise<Ruling>;
+  /** Whether another issuer's person may have this token. */
+  readonly permitExchange: (who: ForeignIdentity, wish: IssueTokenInput) => Ruling;
+  readonly log: { error(fields: object, text: string): void };
 }
 
 export interface ExchangeInput extends ExchangeWish {
@@ -39,38 +50,41 @@ export interface ExchangeInput extends ExchangeWish {
 
 /**
  * Throws `identity-refused`, `target-refused`, `scope-refused`, `invalid-request`, `refused` (policy, lockdown), `token-*` for a bearer of ours,
- * `unavailable`. What is thrown is recorded.
+ * `rate-limited`, `unavailable`. What is thrown is recorded; where that fails, it is logged.
  */
 export async function exchangeToken(deps: ExchangeDeps, input: ExchangeInput): Promise<IssuedToken> {
   try {
     return input.kind === 'ours' ? await exchangeOwn(deps, input) : await exchangeForeign(deps, input);
   } catch (thrown) {
-    await recordRefusal(deps, input, thrown);
+    await recordRefusal(deps, input, thrown).catch((cause: unknown) =>
+      deps.log.error({ requestId: input.requestId, err: cause }, 'a refused exchange could not be recorded'),
+    );
     throw thrown;
   }
 }
 
 async function exchangeOwn(deps: ExchangeDeps, input: ExchangeInput): Promise<IssuedToken> {
   const caller = await deps.bearer(input.subjectToken, input.address);
-  return asIdentity(claimed(deps.issuerName(), caller.subject, true), async () => {
+  const identity = claimed(deps.issuerName(), caller.subject, true);
+  return asIdentity(identity, async () => {
     if (caller.kind !== 'token')
       throw new Problem('identity-refused', 'Of our own bearers only a project access token is exchanged.');
-    await deps.permitDelegation(caller);
+    const asked = heed(await deps.permitDelegation(caller, input), identity);
     if (input.project !== undefined && input.project !== caller.project)
       throw new Problem('target-refused', `The subject token is for project ${caller.project}.`);
     const token = await tokenById(deps.db, caller.id);
     if (token === undefined) throw new Problem('token-unknown', 'This bearer is not known at this facility.');
     const restSeconds = Math.floor((token.expiresAt.getTime() - deps.clock.now()) / 1000);
-    const detail = { parent: token.id };
+    const parent = { parent: token.id };
     // Before it is there: what a delegation makes is a child of this token, whatever happens to the second record.
-    await recordEvent(deps, input, { action: 'token.exchange', token, by: caller, detail });
+    await recordEvent(deps, input, { action: 'token.exchange', token, by: caller, detail: { ...parent, ...asked } });
     const issued = await delegateToken(deps, caller, {
       scopes: input.scopes ?? caller.scopes,
       environments: input.environments,
       lifetimeSeconds: input.lifetimeSeconds ?? Math.max(1, Math.min(DEFAULT_CHILD_SECONDS, restSeconds - 1)),
       description: 'token exchange',
     });
-    await recordEvent(deps, input, { action: 'token.exchanged', token: issued.token, by: caller, detail });
+    await recordEvent(deps, input, { action: 'token.exchanged', token: issued.token, by: caller, detail: parent });
     return issued;
   });
 }
@@ -78,10 +92,6 @@ async function exchangeOwn(deps: ExchangeDeps, input: ExchangeInput): Promise<Is
 async function exchangeForeign(deps: ExchangeDeps, input: ExchangeInput): Promise<IssuedToken> {
   const { issuer, claims, identity, replayKey, endsAt } = await verifySubjectToken(deps, input.subjectToken);
   return asIdentity(identity, async () => {
-    if (deps.lockedDown())
-      throw new Problem('refused', 'The facility is locked down: nobody gets a bearer that was not there before.', {
-        rules: [{ rule: 'lockdown-shuts', detail: 'wait until the facility is opened again' }],
-      });
     const person = personOf(issuer, claims);
     if (person === undefined)
       throw new Problem(
@@ -89,25 +99,34 @@ async function exchangeForeign(deps: ExchangeDeps, input: ExchangeInput): Promis
         `The claim ${issuer.person.claim} names nobody in a way that can be used here.`,
       );
     const { grant, ...bounds } = chooseGrant(issuer, claims, input);
+    const wish: IssueTokenInput = {
+      ...bounds,
+      project: grant.project,
+      subject: person,
+      description: `token exchange, ${issuer.title ?? issuer.name}`,
+      classification: grant.classification,
+      sources: grant.sources,
+      ...(grant.purpose === undefined ? {} : { purpose: grant.purpose }),
+    };
+    const who: ForeignIdentity = { kind: 'foreign', id: person, issuer: issuer.name, subject: person };
+    const asked = heed(deps.permitExchange(who, wish), identity);
     const by = systemCaller(`issuer:${issuer.name}`);
     return transaction(deps.db, async (trx) => {
       if (!(await takeSubjectToken(trx, replayKey, endsAt)))
         throw new Problem('identity-refused', 'The subject token was exchanged before; each is taken once.');
-      const issued = await issueToken({ ...deps, db: trx }, by, {
-        ...bounds,
-        project: grant.project,
-        subject: person,
-        description: `token exchange, ${issuer.title ?? issuer.name}`,
-        classification: grant.classification,
-        sources: grant.sources,
-        ...(grant.purpose === undefined ? {} : { purpose: grant.purpose }),
-      });
+      const issued = await issueToken({ ...deps, db: trx }, by, wish);
       // On the log's own connection, before the commit: a token that nobody recorded is never there.
-      const detail = { issuer: identity.issuer, named: identity.subject };
+      const detail = { issuer: identity.issuer, named: identity.subject, ...asked };
       await recordEvent(deps, input, { action: 'token.exchanged', token: issued.token, by, detail });
       return issued;
     });
   });
+}
+
+/** Gives what is to be recorded of an allowance; throws the refusal. */
+function heed({ asked, refusal }: Ruling, identity: ClaimedIdentity): Ruling['asked'] {
+  if (refusal === undefined) return asked;
+  throw new RefusedIdentity(refusal.code, refusal.message, { ...refusal.extras, identity, asked });
 }
 
 async function recordEvent(
@@ -145,6 +164,8 @@ async function recordEvent(
 async function recordRefusal(deps: ExchangeDeps, input: ExchangeInput, thrown: unknown): Promise<void> {
   const problem = asProblem(thrown);
   const { issuer, subject, verified } = thrown instanceof RefusedIdentity ? thrown.identity : NOBODY;
+  const asked = thrown instanceof RefusedIdentity ? thrown.asked : {};
+  const { rules } = problem.extras;
   await deps.audit.append({
     at: new Date(deps.clock.now()),
     requestId: input.requestId,
@@ -156,6 +177,15 @@ async function recordRefusal(deps: ExchangeDeps, input: ExchangeInput, thrown: u
     action: 'token.exchange-refused',
     resource: '',
     status: problem.status,
-    detail: { code: problem.code, reason: problem.message, issuer, verified, kind: input.kind, from: input.address },
+    detail: {
+      code: problem.code,
+      reason: problem.message,
+      ...(rules === undefined ? {} : { rules }),
+      ...asked,
+      issuer,
+      verified,
+      kind: input.kind,
+      from: input.address,
+    },
   });
 }

@@ -20,10 +20,17 @@ export function claimed(issuer: unknown, subject: unknown, verified: boolean): C
 
 export class RefusedIdentity extends Problem {
   readonly identity: ClaimedIdentity;
-  constructor(code: ProblemCode, detail: string, of: ProblemExtras & { readonly identity: ClaimedIdentity }) {
-    const { identity, ...extras } = of;
+  /** What policy was asked, where it was: for the audit log. */
+  readonly asked: Readonly<Record<string, unknown>>;
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    of: ProblemExtras & { readonly identity: ClaimedIdentity; readonly asked?: Readonly<Record<string, unknown>> },
+  ) {
+    const { identity, asked = {}, ...extras } = of;
     super(code, detail, extras);
     this.identity = identity;
+    this.asked = asked;
   }
 }
 

@@ -8,6 +8,8 @@ import { type Bucket, draw, fullBucket, type Rate, refill, waitMs } from './buck
 export interface LocalBuckets {
   /** Takes one token of `key`; gives 0, or the milliseconds to wait where there is none. */
   take(key: string): number;
+  /** Puts one token of `key` back. */
+  giveBack(key: string): void;
   /** Whole tokens that `key` has left. */
   left(key: string): number;
 }
@@ -37,6 +39,11 @@ export function localBuckets(rate: Rate, clock: Clock, most: number = MOST_KEYS)
       buckets.delete(key);
       buckets.set(key, bucket);
       return drawn === 1 ? 0 : waitMs(bucket, rate, atMs);
+    },
+    giveBack(key) {
+      const known = buckets.get(key);
+      // One that was forgotten is full.
+      if (known !== undefined) buckets.set(key, draw(known, rate, { want: -1, atMs: clock.monotonic() }).bucket);
     },
     left(key) {
       const bucket = buckets.get(key);
