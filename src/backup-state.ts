@@ -2,16 +2,7 @@
  * The verb `backup`: all state of one system, running or not, into a new folder. Rows are of one moment; files (keys, audit checkpoints, the local clusters' jobs) are
  * copied after them, so that every key a row needs is there. The manifest is written last: without it there is no backup.
  */
-import {
-  type Dirent,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { type Dirent, existsSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { CommandError } from '../clients/typescript/src/cli/index.ts';
@@ -19,6 +10,7 @@ import { BackupError, DATABASE_FOLDER, FILES_FOLDER, fileDigest, MANIFEST, type 
 import { systemClock } from './clock.ts';
 import { dumpDatabase } from './database/index.ts';
 import { withDatabaseOf } from './reach-database.ts';
+import { serviceFolder } from './state-folder.ts';
 
 /** Below the state folder. What is left out is made anew: sockets, locks, node leases (the nodes are told again), the database's own files. */
 const STATE_FOLDERS = ['keys', 'audit'] as const;
@@ -61,18 +53,6 @@ export async function backupState(wish: BackupWish): Promise<BackupReport> {
   renameSync(join(to, `${MANIFEST}.new`), join(to, MANIFEST));
   const rows = database.tables.reduce((sum, t) => sum + t.rows, 0);
   return { to, madeAt, tables: database.tables.length, rows, files: files.length };
-}
-
-/** Where the local clusters' jobs lie: the state folder, or the place the database's room chose where others could not pass that. */
-export function serviceFolder(stateDir: string): string {
-  try {
-    const { elsewhere } = JSON.parse(readFileSync(join(stateDir, 'database.json'), 'utf8')) as {
-      elsewhere?: string | null;
-    };
-    return elsewhere ?? stateDir;
-  } catch {
-    return stateDir;
-  }
 }
 
 /** Relative paths; no links, no sockets. An absent folder has none. */

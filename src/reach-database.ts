@@ -2,12 +2,12 @@
  * For verbs that work on a state folder, whether its system runs or not: the database of the running one, or the embedded one started for the moment.
  * Whoever may read the folder's 0600 files is its owner; that is the proof these verbs rest on.
  */
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CommandError } from '../clients/typescript/src/cli/index.ts';
 import { systemClock } from './clock.ts';
 import { type DatabaseTarget, silentLog, startEmbedded } from './database/index.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
+import { readStateFile } from './state-folder.ts';
 
 export interface ReachedDatabase {
   readonly target: DatabaseTarget;
@@ -21,9 +21,9 @@ export async function withDatabaseOf<T>(
   action: (reached: ReachedDatabase) => Promise<T>,
 ): Promise<T> {
   const state = resolve(stateDir);
-  const up = readJson(join(state, 'up.json')) as ProcessIdentity | undefined;
+  const up = readStateFile(join(state, 'up.json')) as ProcessIdentity | undefined;
   if (up !== undefined && isAlive(up)) {
-    const connection = readJson(join(state, 'connection.json'));
+    const connection = readStateFile(join(state, 'connection.json'));
     if (connection === undefined)
       throw new CommandError(
         `${state} has no connection.json: is its database an external one? Run this where that is reached.`,
@@ -35,13 +35,5 @@ export async function withDatabaseOf<T>(
     return await action({ target: { embedded }, running: false });
   } finally {
     await embedded.stop();
-  }
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return undefined;
   }
 }

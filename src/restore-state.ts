@@ -7,13 +7,13 @@ import { dirname, join, resolve } from 'node:path';
 import { CommandError } from '../clients/typescript/src/cli/index.ts';
 import { openAuditLog, verifyChain } from './audit/index.ts';
 import { checkBackup, DATABASE_FOLDER, FILES_FOLDER } from './backup.ts';
-import { serviceFolder } from './backup-state.ts';
 import { systemClock } from './clock.ts';
 import { type DatabaseTarget, loadDatabase, migrate, openDatabase, silentLog } from './database/index.ts';
 import { newId } from './id.ts';
 import { revokeToken, systemCaller, tokensPage } from './identity/index.ts';
 import { withDatabaseOf } from './reach-database.ts';
 import { MIGRATIONS } from './server.ts';
+import { serviceFolder } from './state-folder.ts';
 
 export interface RestoreWish {
   readonly from: string;

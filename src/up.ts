@@ -2,7 +2,7 @@
  * `beamway up`: the whole system in the foreground. Owns the supervised database, the control plane in this process, and one agent process per
  * data streaming node. Killed with SIGKILL it leaves database, agents and jobs running, and the next start adopts them.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from './clock.ts';
@@ -14,6 +14,7 @@ import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts
 import { type FacilityFolder, readFacility } from './read-facility.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { type NodeProcess, startNodeProcess } from './start-node-process.ts';
+import { readStateFile, serviceFolder } from './state-folder.ts';
 import { unprivilegedUser } from './unprivileged-user.ts';
 
 export interface ReadyLine {
@@ -50,7 +51,7 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   // What is wrong with the facility is said before anything is started.
   const folder = readFacility(settings.facilityDir, settings.limitFactor);
   const record = join(settings.stateDir, 'up.json');
-  const earlier = readJson(record) as UpRecord | undefined;
+  const earlier = readStateFile(record) as UpRecord | undefined;
   if (earlier !== undefined && isAlive(earlier))
     throw new Error(`another beamway up (pid ${earlier.pid}) uses ${settings.stateDir}`);
 
@@ -164,15 +165,6 @@ async function serve(
   return startServer({ ...options, listen: settings.listen });
 }
 
-/**
- * Where files lie that other users than us must reach (jobs of root's run as nobody): the state folder, or, where that cannot be passed by
- * others, the place that the database's room chose for its own service folders.
- */
-function serviceFolder(stateDir: string): string {
-  const chosen = readJson(join(stateDir, 'database.json')) as { readonly elsewhere?: string | null } | undefined;
-  return chosen?.elsewhere ?? stateDir;
-}
-
 async function portIsFree(host: string, port: number): Promise<boolean> {
   const { createServer } = await import('node:net');
   return new Promise((resolve) => {
@@ -233,14 +225,6 @@ async function allLinked(server: RunningServer, count: number): Promise<void> {
         `${count - linked.length} data streaming node(s) did not link within ${LINKED_WITHIN_MS / 1000} s; see their log on stderr`,
       );
     await new Promise<void>((resolve) => void systemClock.after(50, resolve));
-  }
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return undefined;
   }
 }
 
