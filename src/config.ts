@@ -59,6 +59,8 @@ export interface Settings {
   readonly publicUrl: string | undefined;
   /** Multiplies every rate, burst and cap of limits.yaml. */
   readonly limitFactor: number;
+  /** A real Slurm of its own in place of the facility's first cluster. */
+  readonly withSlurm: boolean;
   /** CIDRs of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
 }
@@ -68,6 +70,7 @@ export interface UpArguments {
   readonly listen: string;
   readonly facility?: string;
   readonly dev?: boolean;
+  readonly with?: string;
 }
 
 /** The facility folder that comes with the checkout: an example to copy. */
@@ -80,6 +83,8 @@ export function readSettings(given: UpArguments, env: Readonly<Record<string, st
     throw new ConfigError(parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('\n'));
   const listen = parseListen(given.listen);
   const dev = given.dev === true;
+  if (given.with !== undefined && given.with !== 'slurm')
+    throw new ConfigError(`--with ${given.with}: only slurm is known`);
   if (!isLoopback(listen.host)) {
     throw new ConfigError(
       `--listen ${given.listen}: plain HTTP is served on loopback only. Put a TLS terminator in front and listen on 127.0.0.1.`,
@@ -117,6 +122,7 @@ export function readSettings(given: UpArguments, env: Readonly<Record<string, st
     publicUrl: publicUrl === undefined ? undefined : new URL(publicUrl).origin,
     limitFactor: settings.BEAMWAY_LIMIT_FACTOR,
     trustedProxies,
+    withSlurm: given.with === 'slurm',
   };
 }
 

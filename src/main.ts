@@ -33,11 +33,12 @@ program
     '--dev',
     'for trying it out: prints an administrator’s session and accounts to sign in with, local jobs run as you',
   )
+  .option('--with <what>', 'slurm: a real Slurm of its own in place of the first local cluster (root, Debian packages)')
   .addHelpText(
     'after',
-    '\nPrints one JSON line when ready. SIGTERM ends everything it started.\n\nExample:\n  beamway up --state /tmp/beamway --listen 127.0.0.1:0 --dev\n',
+    '\nPrints one JSON line when ready. SIGTERM ends everything it started.\n\nExamples:\n  beamway up --state /tmp/beamway --listen 127.0.0.1:0 --dev\n  beamway up --state /tmp/beamway --dev --with slurm\n',
   )
-  .action(async (options: { state: string; listen: string; facility?: string; dev?: boolean }) => {
+  .action(async (options: { state: string; listen: string; facility?: string; dev?: boolean; with?: string }) => {
     const { runUp } = await import('./run-up.ts');
     await runUp(options);
   });
@@ -115,6 +116,53 @@ admin
     });
     process.stdout.write(options.json === true ? `${JSON.stringify(issued)}\n` : `${issued.value}\n`);
   });
+admin
+  .command('slurm-link')
+  .description("make the bearer of a cluster's Slurm agent and its link.json")
+  .requiredOption('--state <dir>')
+  .requiredOption('--cluster <name>', 'as in facility.yaml, with `scheduler: slurm`')
+  .requiredOption(
+    '--url <urls>',
+    "each replica's own address, separated by commas; https, or http on a loopback address",
+  )
+  .option('--to <file>', 'write link.json there, mode 0600, in place of printing it')
+  .option('--lifetime-days <days>', 'how long the bearer holds', '90')
+  .option('--replace', 'revoke the bearers that this agent had before')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nExample:\n  beamway admin slurm-link --state /srv/beamway --cluster frontier --url https://gw1.example.org,https://gw2.example.org --to link.json\n',
+  )
+  .action(
+    async (options: {
+      state: string;
+      cluster: string;
+      url: string;
+      to?: string;
+      lifetimeDays: string;
+      replace?: boolean;
+      json?: boolean;
+    }) => {
+      const days = Number(options.lifetimeDays);
+      if (!(days > 0 && days <= 366)) throw new CommandError('--lifetime-days: more than 0, at most 366');
+      const { linkAgent } = await import('./link-agent.ts');
+      const { file, ...made } = await linkAgent({
+        stateDir: options.state,
+        cluster: options.cluster,
+        urls: options.url,
+        lifetimeSeconds: Math.round(days * 86_400),
+        replace: options.replace === true,
+        ...(options.to === undefined ? {} : { to: options.to }),
+      });
+      if (options.to === undefined) return void process.stdout.write(`${JSON.stringify(file)}\n`);
+      const revoked = made.revoked.length === 0 ? '' : `, revoked ${made.revoked.join(', ')}`;
+      process.stdout.write(
+        options.json === true
+          ? `${JSON.stringify({ ...made, to: options.to })}\n`
+          : `${options.to}: bearer ${made.id} until ${made.expiresAt}${revoked}\n`,
+      );
+    },
+  );
 
 program
   .command('backup')

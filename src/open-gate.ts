@@ -55,7 +55,15 @@ export async function openGate(parts: GateParts, closers: Closer[]) {
     await denials.flush().catch((cause: unknown) => log.warn({ err: cause }, 'denials could not be written'));
     await audit.flush();
   });
-  const verifier = await openTokenVerifier(db, clock, folder.people.roles);
+  // Its own connection: while the epoch waits for one, everybody is refused.
+  const epochDatabase = openDatabase(parts.target, {
+    clock,
+    log,
+    maxConnections: 1,
+    applicationName: 'beamway-epoch',
+  });
+  closers.push(() => epochDatabase.close());
+  const verifier = await openTokenVerifier(db, clock, { settled: folder.people.roles, epochDb: epochDatabase.kysely });
   closers.push(() => verifier.stop());
   const keys = await openSigningKeys({ db, clock, sealFile: join(stateDir, 'keys', 'signing-keys.json'), log });
   closers.push(() => keys.stop());

@@ -8,17 +8,18 @@ import type { AuditLog } from './audit/index.ts';
 import type { Clock } from './clock.ts';
 import type { Closer } from './closer.ts';
 import {
+  agentLinks,
   type ComputeDeps,
   followJobs,
   JOB_CHANGED,
   type JobChange,
-  type LocalScheduler,
   openLocalScheduler,
+  openSlurmScheduler,
   recordJobChange,
   type Scheduler,
 } from './compute/index.ts';
 import { type Database, type DatabaseLog, type Queue, readOutbox } from './database/index.ts';
-import type { Cluster, Facility } from './facility/index.ts';
+import type { Facility, LocalCluster } from './facility/index.ts';
 import { newId } from './id.ts';
 import { LOCKDOWN_CHANGED, TOKEN_REVOKED } from './identity/index.ts';
 import type { Gate } from './open-gate.ts';
@@ -62,11 +63,14 @@ export async function openWork(parts: WorkParts, closers: Closer[]) {
   const names = facility.streamingNodes.map((n) => n.name);
   for (const node of await registerNodes(db, names)) await recordNode(audit, clock, node);
   const schedulers = new Map<string, Scheduler>();
-  for (const cluster of facility.clusters) {
-    const scheduler = await openCluster(parts, cluster);
-    closers.push(({ endJobs }) => (endJobs ? scheduler.closeAndEndJobs() : scheduler.close()));
-    schedulers.set(cluster.name, scheduler);
-  }
+  const links = agentLinks({ clock, log });
+  for (const cluster of facility.clusters)
+    schedulers.set(
+      cluster.name,
+      cluster.scheduler === 'local'
+        ? await openLocal(parts, cluster, closers)
+        : openSlurmScheduler(links.link(cluster.name)),
+    );
   const streaming: StreamingDeps = {
     db,
     clock,
@@ -122,13 +126,13 @@ export async function openWork(parts: WorkParts, closers: Closer[]) {
   closers.push(() => events.stop());
   await queue.work(EXPIRY_QUEUE, async () => void (await expireStreams(streaming)));
   closers.push(every(clock, SWEEP_MS, () => expireStreams(streaming), log));
-  return { streaming, compute, pathway, executor };
+  return { streaming, compute, pathway, executor, links };
 }
 
-function openCluster(parts: WorkParts, cluster: Cluster): Promise<LocalScheduler> {
+async function openLocal(parts: WorkParts, cluster: LocalCluster, closers: Closer[]): Promise<Scheduler> {
   // 0711: jobs may run as another user, who must reach the folders below; each job's own is closed to others.
   mkdirSync(parts.clustersDir, { recursive: true, mode: 0o711 });
-  return openLocalScheduler({
+  const scheduler = await openLocalScheduler({
     stateDir: join(parts.clustersDir, cluster.name),
     cluster: cluster.name,
     nodes: cluster.nodes,
@@ -137,6 +141,8 @@ function openCluster(parts: WorkParts, cluster: Cluster): Promise<LocalScheduler
     log: parts.log,
     ...(parts.runAs === undefined ? {} : { runAs: parts.runAs }),
   });
+  closers.push(({ endJobs }) => (endJobs ? scheduler.closeAndEndJobs() : scheduler.close()));
+  return scheduler;
 }
 
 function recordNode(audit: AuditLog, clock: Clock, node: string): Promise<void> {

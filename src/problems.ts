@@ -56,6 +56,11 @@ export const PROBLEMS = {
     title: 'The token was revoked',
     remedy: 'Mint a new token; ask a project lead if you did not revoke it.',
   },
+  'ticket-refused': {
+    status: 401,
+    title: 'The ticket opens no WebSocket',
+    remedy: 'Ask for a new one and use it at once: it holds for 30 s, once, at the replica that gave it.',
+  },
   'identity-refused': {
     status: 400,
     title: 'The subject token is not believed here',

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import {
   auditRoutes,
+  clusterRoutes,
   facilityRoutes,
   factorRoutes,
   httpServer,
@@ -13,12 +14,15 @@ import {
   lockdownRoutes,
   type OauthDeps,
   oauthRoutes,
+  openSockets,
+  openTickets,
   pagesOrigin,
   peopleRoutes,
   policyRoutes,
   pruneClaims,
   type Routes,
   runRoutes,
+  SOCKET_PATHS,
   signInRoutes,
   streamRoutes,
   tokenRoutes,
@@ -26,6 +30,7 @@ import {
 import { sealChain } from './audit/index.ts';
 import { systemClock } from './clock.ts';
 import type { Closer, StopHow } from './closer.ts';
+import type { Scheduler } from './compute/index.ts';
 import { type DatabaseTarget, migrate, openDatabase, pruneOutbox, startQueue } from './database/index.ts';
 import { type Facility, liveProjects } from './facility/index.ts';
 import {
@@ -77,6 +82,8 @@ export interface RunningServer {
   /** Scheme, host and port of the pages. */
   readonly origin: string;
   readonly facility: Facility;
+  /** By cluster; past the front door, for tests. */
+  readonly schedulers: ReadonlyMap<string, Scheduler>;
   /** For issuing the bearers that `up` hands out. */
   readonly issue: IssueDeps;
   /** Revokes a bearer for good, as `by`. */
@@ -122,7 +129,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
   closers.push(() => queue.stop());
   const gate = await openGate({ db, target, stateDir, folder, clock, log }, closers);
   const { audit, policy, verifier, keys, tokenUse, withinPurpose, pipeline, seal, circumstances } = gate;
-  const { streaming, compute, pathway, executor } = await openWork(
+  const { streaming, compute, pathway, executor, links } = await openWork(
     {
       database,
       queue,
@@ -175,12 +182,15 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     lockedDown: () => verifier.lockedDown(),
     bearer: (text, address) => verifier.verify(text, { address }),
   };
+  const tickets = openTickets(clock);
+  const sockets = openSockets({ tickets, limits: pipeline.limits, clock, log, paths: SOCKET_PATHS });
   const routes: Routes = {
     ...facilityRoutes(facility),
     ...signInRoutes(login, () => origin),
     ...factorRoutes(factors),
     ...tokenRoutes({ ...issue, verifier }),
     ...jobRoutes(compute),
+    ...clusterRoutes({ db, clock, facility, schedulers: compute.schedulers, links, tickets, policy, circumstances }),
     ...streamRoutes(streaming),
     ...runRoutes(pathway, executor),
     ...lockdownRoutes({
@@ -196,7 +206,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     ...policyRoutes({ db, clock, facility, policy, withinPurpose, settled: folder.people.roles }),
     ...auditRoutes({ ...seal, ...gate.auditKeys }),
   };
-  const server = httpServer({ ...pipeline, pages, trustedProxies: options.trustedProxies ?? [] }, routes, log);
+  const server = httpServer({ ...pipeline, pages, sockets, trustedProxies: options.trustedProxies ?? [] }, routes, log);
   closers.push(() => server.close());
   const url = await server.listen(options.listen);
   origin = options.publicUrl ?? pagesOrigin(url);
@@ -205,6 +215,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     url,
     origin,
     facility,
+    schedulers: compute.schedulers,
     issue,
     revoke: (id, by) => revokeToken({ db, clock, verifier }, systemCaller(by), id).then(() => undefined),
     async reloadPolicy() {

@@ -9,11 +9,20 @@ import { systemClock } from './clock.ts';
 import type { Settings } from './config.ts';
 import { type DatabaseTarget, type EmbeddedDatabase, startEmbedded } from './database/index.ts';
 import type { DevIdentityProvider, DevLogin } from './dev-identity-provider.ts';
-import { type DevAccount, issueNodeBearer, issueSession, type Provider, tokensPage } from './identity/index.ts';
+import {
+  clusterOfAgent,
+  type DevAccount,
+  issueAgentBearer,
+  issueNodeBearer,
+  issueSession,
+  type Provider,
+  tokensPage,
+} from './identity/index.ts';
 import { identityOf, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { type FacilityFolder, readFacility } from './read-facility.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { type NodeProcess, startNodeProcess } from './start-node-process.ts';
+import { type OwnSlurm, startSlurm } from './start-slurm.ts';
 import { readStateFile, serviceFolder } from './state-folder.ts';
 import { unprivilegedUser } from './unprivileged-user.ts';
 
@@ -22,6 +31,12 @@ export interface ReadyLine {
   readonly url: string;
   readonly nodes: readonly { readonly name: string; readonly pid: number }[];
   readonly pid: number;
+  /** Of --with slurm: for Slurm's own commands, where jobs have their folders, and where projects' users may keep files. */
+  readonly slurm?: {
+    readonly conf: string;
+    readonly jobsRoot: string;
+    readonly roots: Readonly<Record<string, string>>;
+  };
   /** Of --dev: a session of an administrator for the command line, accounts for the browser, and where to sign in with them. */
   readonly adminToken?: string;
   readonly signIn?: string;
@@ -49,7 +64,8 @@ export async function up(settings: Settings): Promise<RunningSystem> {
   // 0711: the database's own user must be able to pass; everything secret inside is a file of mode 0600.
   mkdirSync(settings.stateDir, { recursive: true, mode: 0o711 });
   // What is wrong with the facility is said before anything is started.
-  const folder = readFacility(settings.facilityDir, settings.limitFactor);
+  const read = readFacility(settings.facilityDir, settings.limitFactor);
+  const folder = settings.withSlurm ? withSlurm(read) : read;
   const record = join(settings.stateDir, 'up.json');
   const earlier = readStateFile(record) as UpRecord | undefined;
   if (earlier !== undefined && isAlive(earlier))
@@ -66,6 +82,8 @@ export async function up(settings: Settings): Promise<RunningSystem> {
         ? await startEmbedded({ stateDir: settings.stateDir, clock: systemClock, log, binaries: settings.postgres })
         : undefined;
     if (embedded !== undefined) undo.push(() => embedded.stop());
+    const slurm = settings.withSlurm ? beginSlurm(settings, read) : undefined;
+    if (slurm !== undefined) undo.push(async () => (await slurm).stop());
     const target = targetOf(settings, embedded);
     const devPeople = settings.dev ? folder.signIn.dev.accounts : [];
     const accounts = settings.dev ? await startAccounts(devPeople) : undefined;
@@ -89,6 +107,8 @@ export async function up(settings: Settings): Promise<RunningSystem> {
         ownerConnection: embedded.ownerConnection,
       });
     const nodes = await startNodes(settings, server, undo);
+    const own = await slurm;
+    if (own !== undefined) undo.push(await startAgent(server, own, folder));
     const adminToken = settings.dev
       ? (
           await issueSession(server.issue, {
@@ -104,6 +124,7 @@ export async function up(settings: Settings): Promise<RunningSystem> {
       url: server.url,
       nodes: nodes.map((n) => ({ name: n.name, pid: n.pid() })),
       pid: process.pid,
+      ...(own === undefined ? {} : { slurm: slurmLine(own, folder) }),
       ...(adminToken === undefined ? {} : { adminToken }),
       ...(accounts === undefined ? {} : { signIn: `${server.origin}/beamway/sign-in`, devAccounts: accounts.logins }),
     };
@@ -206,9 +227,69 @@ async function startNodes(
   }
   await allLinked(server, nodes.length);
   // The agents read the new bearer before each turn; those of earlier starts are of no more use to anybody honest.
+  // A Slurm agent's was made by hand (`admin slurm-link`) and outlives us.
   for (const old of await tokensPage(server.issue.db, { kind: 'node', limit: 1000 }))
-    if (old.revokedAt === null && !issued.has(old.id)) await server.revoke(old.id, 'up');
+    if (old.revokedAt === null && !issued.has(old.id) && clusterOfAgent(old) === undefined)
+      await server.revoke(old.id, 'up');
   return nodes;
+}
+
+/** Its first cluster on a Slurm; what the facility's folder says of nodes and slots is what that Slurm gets. */
+function withSlurm(folder: FacilityFolder): FacilityFolder {
+  const [first, ...others] = folder.facility.clusters;
+  if (first === undefined) return folder;
+  const clusters = [{ name: first.name, scheduler: 'slurm' as const }, ...others];
+  return { ...folder, facility: { ...folder.facility, clusters } };
+}
+
+function beginSlurm(settings: Settings, { facility }: FacilityFolder): Promise<OwnSlurm> {
+  const [first] = facility.clusters;
+  const declared = first?.scheduler === 'local' ? first.nodes : [];
+  const started = startSlurm({
+    folder: join(serviceFolder(settings.stateDir), 'slurm'),
+    cluster: first?.name ?? 'local',
+    facility,
+    nodes: Math.max(1, declared.length),
+    slotsPerNode: Math.max(1, ...declared.map((n) => n.slots)),
+  });
+  // Waited for later; a failure before that is told then.
+  started.catch(() => undefined);
+  return started;
+}
+
+/** Gives the way to end it. */
+async function startAgent(
+  server: RunningServer,
+  slurm: OwnSlurm,
+  { facility }: FacilityFolder,
+): Promise<() => Promise<void>> {
+  const cluster = facility.clusters[0]?.name ?? '';
+  const { token, value } = await issueAgentBearer(server.issue, { cluster, lifetimeSeconds: BEARER_SECONDS, by: 'up' });
+  const agent = await slurm.startAgent({ url: server.url, bearer: value });
+  const until = systemClock.monotonic() + LINKED_WITHIN_MS;
+  for (;;) {
+    const nodes = await server.schedulers
+      .get(cluster)
+      ?.nodes()
+      .catch(() => undefined);
+    if (nodes !== undefined) break;
+    if (systemClock.monotonic() > until) {
+      await agent.stop();
+      throw new Error(
+        `the Slurm agent did not link within ${LINKED_WITHIN_MS / 1000} s; its log lies beside its settings in the state folder`,
+      );
+    }
+    await new Promise<void>((resolve) => void systemClock.after(50, resolve));
+  }
+  for (const old of await tokensPage(server.issue.db, { kind: 'node', limit: 1000 }))
+    if (old.revokedAt === null && old.id !== token.id && clusterOfAgent(old) === cluster)
+      await server.revoke(old.id, 'up');
+  return () => agent.stop();
+}
+
+function slurmLine(slurm: OwnSlurm, { facility }: FacilityFolder): NonNullable<ReadyLine['slurm']> {
+  const roots = Object.fromEntries([...facility.projects.keys()].map((project) => [project, slurm.rootOf(project)]));
+  return { conf: slurm.conf, jobsRoot: slurm.jobsRoot, roots };
 }
 
 async function allLinked(server: RunningServer, count: number): Promise<void> {

@@ -30,7 +30,9 @@ const LEVEL: Readonly<Record<string, number>> = {
 /** `streaming` takes what it needs of jobs as values; `compute` takes streams as functions. */
 const FORBIDDEN: readonly (readonly [string, string])[] = [['streaming', 'compute']];
 /** Contract modules: the wire, free of every room, so that both ends may import it. */
-const CONTRACT = /^src\/api\/contract\//;
+const CONTRACT = /^src\/(?:api|slurm)\/contract\//;
+/** Rooms that run on other hosts: no room imports them, and they import no room. */
+const APART: ReadonlySet<string> = new Set(['dsn', 'slurm']);
 
 interface Import {
   readonly from: string;
@@ -57,9 +59,9 @@ const roomOf = (file: string): string | undefined => /^src\/([^/]+)\//.exec(file
 const isTest = (file: string): boolean => /\.(test|conformance)\.ts$|\/testing\.ts$|shared-test-server\.ts$/.test(file);
 const product = sources.filter((f) => f.startsWith('src/') && !isTest(f));
 
-test('every folder of src/ is a room of the dependency rule, or dsn, which stands apart', () => {
+test('every folder of src/ is a room of the dependency rule, or stands apart', () => {
   const rooms = new Set(product.flatMap((f) => roomOf(f) ?? []));
-  rooms.delete('dsn');
+  for (const room of APART) rooms.delete(room);
   assert.deepEqual(
     [...rooms].filter((r) => LEVEL[r] === undefined),
     [],
@@ -75,7 +77,7 @@ test('imports between rooms go left to right, and through the index only', () =>
       if (!to.endsWith('/index.ts')) faults.push(`${from} enters ${b} past its index: ${to}`);
       continue;
     }
-    if (a === 'dsn' || b === 'dsn') faults.push(`${from} -> ${to}: dsn stands apart`);
+    if (APART.has(a) || APART.has(b)) faults.push(`${from} -> ${to}: ${APART.has(a) ? a : b} stands apart`);
     else if ((LEVEL[a] ?? 99) >= (LEVEL[b] ?? -1)) faults.push(`${from} -> ${to}: ${a} may not import ${b}`);
     else if (FORBIDDEN.some(([x, y]) => x === a && y === b)) faults.push(`${from} -> ${to}: ${a} never imports ${b}`);
     else if (!to.endsWith('/index.ts')) faults.push(`${from} enters ${b} past its index: ${to}`);
@@ -87,7 +89,7 @@ test('the contract imports nothing but itself', () => {
   const faults = product
     .filter((f) => CONTRACT.test(f))
     .flatMap(importsOf)
-    .filter(({ to }) => !CONTRACT.test(to));
+    .filter(({ from, to }) => CONTRACT.exec(to)?.[0] !== CONTRACT.exec(from)?.[0]);
   assert.deepEqual(faults, []);
 });
 
@@ -107,25 +109,30 @@ test('rooms import root files only from the short list that every room may know'
   assert.deepEqual(faults, []);
 });
 
-test('the module graph of a data streaming node holds no database, no pg and no control plane', () => {
-  const seen = new Set<string>();
-  const outside = new Set<string>();
-  const visit = (file: string): void => {
-    if (seen.has(file)) return;
-    seen.add(file);
-    for (const match of readFileSync(join(root, file), 'utf8').matchAll(/from\s*['"]([^.'"][^'"]*)['"]/g))
-      outside.add(match[1] ?? '');
-    for (const { to } of importsOf(file)) visit(to);
-  };
-  visit('src/node-main.ts');
-  const rooms = new Set([...seen].filter((f) => !CONTRACT.test(f)).flatMap((f) => roomOf(f) ?? []));
-  assert.deepEqual([...rooms], ['dsn']);
-  assert.ok(seen.has('src/node.ts'));
-  assert.deepEqual(
-    [...outside].filter((name) => /^(pg|kysely|pg-boss|fastify)/.test(name)),
-    [],
-  );
-});
+for (const { entry, room, root: composition } of [
+  { entry: 'src/node-main.ts', room: 'dsn', root: 'src/node.ts' },
+  { entry: 'src/slurm-agent-main.ts', room: 'slurm', root: 'src/slurm-agent.ts' },
+  { entry: 'src/slurm-signer-main.ts', room: 'slurm', root: 'src/slurm-signer.ts' },
+])
+  test(`the module graph of ${entry} holds no database, no pg and no control plane`, () => {
+    const seen = new Set<string>();
+    const outside = new Set<string>();
+    const visit = (file: string): void => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const match of readFileSync(join(root, file), 'utf8').matchAll(/from\s*['"]([^.'"][^'"]*)['"]/g))
+        outside.add(match[1] ?? '');
+      for (const { to } of importsOf(file)) visit(to);
+    };
+    visit(entry);
+    const rooms = new Set([...seen].filter((f) => !CONTRACT.test(f)).flatMap((f) => roomOf(f) ?? []));
+    assert.deepEqual([...rooms], [room]);
+    assert.ok(seen.has(composition));
+    assert.deepEqual(
+      [...outside].filter((name) => /^(pg|kysely|pg-boss|fastify|ws)$/.test(name)),
+      [],
+    );
+  });
 
 test('clients import contract types only', () => {
   const faults = sources

@@ -47,6 +47,8 @@ export interface Exchange {
   intentRecorded: boolean;
   /** Policy said no, whatever the answer's status. */
   denied: boolean;
+  /** The caller's token may not be used from there. */
+  wrongSource: boolean;
   /** The token was asked for something else than what it is used for. */
   outsidePurpose: boolean;
   /** What policy was asked, where the log is to keep it: of mutations and of denials. */
@@ -86,6 +88,7 @@ export function newExchange(facts: RequestFacts): Exchange {
     idempotencyClaim: undefined,
     intentRecorded: false,
     denied: false,
+    wrongSource: false,
     outsidePurpose: false,
     question: undefined,
     rules: undefined,

@@ -6,11 +6,11 @@ import { pino } from 'pino';
 import type { AuditEntry } from '../audit/index.ts';
 import { systemClock } from '../clock.ts';
 import type { Queries } from '../database/index.ts';
-import type { Caller, TokenCaller } from '../identity/index.ts';
+import { type Caller, type TokenCaller, WrongSource } from '../identity/index.ts';
 import { limitRulesSchema, loadPolicySet, memorySource, openLeases, openPolicy, scaleLimits } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import { OPERATIONS, type OperationId } from './contract/index.ts';
-import { openDenialTally } from './denial-tally.ts';
+import { type DenialTally, openDenialTally } from './denial-tally.ts';
 import { type HttpServer, type HttpTimeouts, httpServer } from './http-server.ts';
 import { type RequestLimits, requestLimits } from './limits.ts';
 import type { Route, Routes } from './route.ts';
@@ -21,6 +21,8 @@ const EXAMPLE = new URL('../../facility', import.meta.url).pathname;
 const policy = openPolicy(loadPolicySet(EXAMPLE), { error: () => undefined });
 
 export const FAKE_BEARER = 'a-bearer-the-fake-verifier-believes';
+/** The same caller’s, sent from where it may not be used. */
+export const BEARER_ELSEWHERE = 'a-bearer-that-is-not-for-this-address';
 export const FAKE_CALLER: TokenCaller = {
   kind: 'token',
   id: 'tok_fake',
@@ -38,6 +40,7 @@ export interface FrontDoor {
   readonly port: number;
   readonly url: string;
   readonly limits: RequestLimits;
+  readonly denials: DenialTally;
   /** What was appended so far. */
   readonly records: AuditEntry[];
   /** How often the verifier was asked. */
@@ -79,9 +82,10 @@ export async function openFrontDoor(
   };
   const denials = openDenialTally(audit, systemClock);
   const verifier = {
-    async verify(text: string): Promise<Caller> {
+    async verify(text: string, from?: { readonly address?: string }): Promise<Caller> {
       verified += 1;
       if (text === FAKE_BEARER) return FAKE_CALLER;
+      if (text === BEARER_ELSEWHERE) throw new WrongSource(FAKE_CALLER, from?.address);
       throw new Problem('token-unknown', 'The fake verifier does not know this bearer.');
     },
     lockedDown: () => false,
@@ -130,6 +134,7 @@ export async function openFrontDoor(
     port: Number(new URL(url).port),
     url,
     limits,
+    denials,
     records,
     verified: () => verified,
     breakAudit() {

@@ -2,7 +2,7 @@
  * HTTP in, pipeline, HTTP out: the only file that touches Fastify beside pages/serve-pages.ts. Owns the listening socket and the requests in flight. Draining
  * answers those, refuses new ones with 503, wakes long polls, and cuts connections on which no whole request comes.
  */
-import { STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, {
   type FastifyBaseLogger,
@@ -23,9 +23,11 @@ import { openapiText } from './openapi.ts';
 import type { Page } from './pages/page.ts';
 import { type PageDeps, servePages } from './pages/serve-pages.ts';
 import { beforeBody, fail, type PipelineDeps, withBody } from './pipeline.ts';
+import { endWithProblem } from './raw-problem.ts';
 import { FORM_BYTES, FORM_TYPE, readForm } from './read-form.ts';
 import { requestsInFlight } from './requests-in-flight.ts';
 import type { Route, Routes } from './route.ts';
+import { type OpenSockets, wantsSocket } from './sockets/open-sockets.ts';
 
 const BODY_BYTES = 1_048_576;
 /** How long a request whose body is still arriving may take once the replica drains. */
@@ -47,6 +49,8 @@ export interface HttpDeps extends PipelineDeps {
   readonly trustedProxies?: readonly string[];
   /** Shorter ones for tests. */
   readonly timeouts?: HttpTimeouts;
+  /** WebSockets; absent: nobody gets one. */
+  readonly sockets?: OpenSockets;
   /** The server-rendered pages, and what they need; absent: none. */
   readonly pages?: { readonly deps: PageDeps; readonly list: readonly Page[] };
 }
@@ -62,7 +66,8 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
   const { headersMs, requestMs, checkMs } = deps.timeouts ?? TIMEOUTS;
   const draining = new AbortController();
   const proxies = trustedList(deps.trustedProxies);
-  const addressOf = (request: FastifyRequest): string =>
+  const { sockets } = deps;
+  const addressOf = (request: Pick<IncomingMessage, 'socket' | 'headers'>): string =>
     clientAddress(request.socket.remoteAddress ?? '', headerText(request.headers['x-forwarded-for']), proxies);
   const inFlight = requestsInFlight(deps.clock);
   const app = Fastify({
@@ -72,7 +77,11 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
     requestTimeout: requestMs,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    http: { headersTimeout: headersMs, connectionsCheckingInterval: checkMs },
+    http: {
+      headersTimeout: headersMs,
+      connectionsCheckingInterval: checkMs,
+      shouldUpgradeCallback: (request) => sockets !== undefined && wantsSocket(request),
+    },
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 200 },
     clientErrorHandler: answerBroken,
     frameworkErrors(error, request, reply) {
@@ -83,6 +92,10 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
       );
     },
   });
+  if (sockets !== undefined)
+    app.server.on('upgrade', (request, socket, head) =>
+      sockets.upgrade(request, socket, { head, address: addressOf(request) }),
+    );
   // Fastify reads text/plain too; a body of ours is JSON or refused.
   app.removeContentTypeParser('text/plain');
   const exchanges = new WeakMap<FastifyRequest, Exchange>();
@@ -192,7 +205,7 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
     async close() {
       draining.abort();
       const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
-      await inFlight.drained({ sendingMs: SENDING_GRACE_MS, answeringMs: requestMs });
+      await Promise.all([sockets?.drain(), inFlight.drained({ sendingMs: SENDING_GRACE_MS, answeringMs: requestMs })]);
       app.server.closeAllConnections();
       await closed;
       await app.close();
@@ -271,18 +284,7 @@ function answerBroken(error: Error & { readonly code?: string }, socket: Socket)
     socket.destroy();
     return;
   }
-  const requestId = newId('req');
-  const problem = brokenProblem(error);
-  const body = JSON.stringify(problemDocument(problem, requestId));
-  const head = [
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`,
-    'connection: close',
-    'content-type: application/problem+json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    `x-request-id: ${requestId}`,
-  ];
-  // Ended, then destroyed: a client that never closes its own end would keep the descriptor.
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+  endWithProblem(socket, brokenProblem(error));
 }
 
 function brokenProblem(error: Error & { readonly code?: string }): Problem {

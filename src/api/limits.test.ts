@@ -161,3 +161,25 @@ test('every operation is of a class that has limits, and makers of bearers, stre
   assert.deepEqual(ofClass('stream'), ['stream.create', 'stream.extend', 'stream.credential']);
   assert.deepEqual(ofClass('submit'), ['job.submit', 'run.create']);
 });
+
+test('a token from where it may not be used is limited apart: neither the token’s share nor its project’s is touched', async () => {
+  const slow = { read: { perSecond: 1, burst: 2 } };
+  const { limits, clock } = limitsOf({ token: slow, project: slow });
+  const stolen = (id: string, limited: AppliedLimit[] = []): void => limits.wrongSource({ caller: token(id), limited });
+  for (let i = 0; i < 20; i++) stolen('a');
+  const limited: AppliedLimit[] = [];
+  assert.throws(
+    () => stolen('a', limited),
+    refusedFor(/1 requests a second from token a from where it may not be used/),
+  );
+  assert.deepEqual(
+    limited.map((l) => [l.of.name, l.left, l.refusedForSeconds]),
+    [['wrong-source', 0, 1]],
+  );
+  stolen('b');
+  clock.advance(1000);
+  stolen('a');
+  assert.throws(() => stolen('a'), refusedFor(/wrong|where/));
+  await limits.caller(call(token('a'), READ));
+  await limits.caller(call(token('a'), READ));
+});

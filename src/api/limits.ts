@@ -1,6 +1,7 @@
 /**
  * Which limits a request is under, in the pipeline's order: its address (before anybody asked who it is; this replica's own buckets), then its
- * token and project, a slot among the requests in flight, and the environment once it is known. Rules: facility/limits.yaml. What each limit
+ * token and project, a slot among the requests in flight, and the environment once it is known. A token that comes from where it may not be
+ * used is under a limit of its own instead, which no file changes. Rules: facility/limits.yaml. What each limit
  * has left is noted on the exchange for the RateLimit headers. Streaming nodes are not limited by caller: their requests are ours.
  */
 import type { Clock } from '../clock.ts';
@@ -25,6 +26,8 @@ import { type AppliedLimit, type NamedRate, namedRate } from './limit-headers.ts
 export interface RequestLimits {
   /** Throws `rate-limited`. `notes` gets what is left. */
   address(remoteAddress: string, notes?: AppliedLimit[]): void;
+  /** Of a token that came from where it may not be used: a bucket of its own, so that a thief takes nothing from the token or its project. Throws `rate-limited`. */
+  wrongSource(of: Pick<LimitedCall, 'caller' | 'limited'>): void;
   /** By token, and by project where the caller's token names it. Rejects with `rate-limited`. */
   caller(of: LimitedCall): void | Promise<void>;
   /** A slot among the requests in flight; undefined where none is needed. Throws `too-many-in-flight` where a cap is reached. */
@@ -51,6 +54,9 @@ export interface RequestLimitsDeps {
   readonly clock: Clock;
 }
 
+/** Of one token, from all wrong addresses together, on one replica. */
+const WRONG_SOURCE: Rate = { perSecond: 1, burst: 20 };
+
 interface Applies {
   readonly key: string;
   readonly rate: Rate;
@@ -62,6 +68,8 @@ interface Applies {
 export function requestLimits({ rules, leases, clock }: RequestLimitsDeps): RequestLimits {
   const byAddress = localBuckets(rules.address, clock);
   const addressNamed = namedRate('address', rules.address);
+  const byWrongSource = localBuckets(WRONG_SOURCE, clock);
+  const wrongSourceNamed = namedRate('wrong-source', WRONG_SOURCE);
   const named = new Map<Rate, NamedRate>();
   const nameOf = (kind: string, limitClass: LimitClass, rate: Rate): NamedRate => {
     let known = named.get(rate);
@@ -124,6 +132,13 @@ export function requestLimits({ rules, leases, clock }: RequestLimitsDeps): Requ
       const waitMs = byAddress.take(key);
       if (waitMs > 0) throw refusal(notes, addressNamed, { whose: `address ${key}`, what: 'requests', waitMs });
       notes.push({ of: addressNamed, left: byAddress.left(key) });
+    },
+    wrongSource({ caller, limited }) {
+      const key = `wrong-source/${caller.id}`;
+      const waitMs = byWrongSource.take(key);
+      const whose = `${caller.kind} ${caller.id} from where it may not be used`;
+      if (waitMs > 0) throw refusal(limited, wrongSourceNamed, { whose, what: 'requests', waitMs });
+      limited.push({ of: wrongSourceNamed, left: byWrongSource.left(key) });
     },
     caller({ caller, operation, limited }) {
       if (!isLimited(caller)) return;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Problem } from '../problems.ts';
-import { FAKE_BEARER, type FrontDoor, openFrontDoor } from './front-door.fixture.ts';
+import { BEARER_ELSEWHERE, FAKE_BEARER, type FrontDoor, openFrontDoor } from './front-door.fixture.ts';
 import { PIPELINE } from './pipeline.ts';
 import type { Route } from './route.ts';
 
@@ -153,4 +153,36 @@ test('a thing that is not there is no denial', async (t) => {
   const headers = { authorization: `Bearer ${FAKE_BEARER}` };
   assert.equal((await fetch(`${door.url}/beamway/v1/jobs/job_1`, { headers })).status, 404);
   assert.deepEqual(door.records, []);
+});
+
+test('a token tried from where it may not be used is slowed apart from its rightful use; a few tries are recorded, all are counted', async (t) => {
+  const tries = 100;
+  const route: Route = { locate: () => ({ resource: HERE, label: '' }), handle: () => ({}) };
+  const slow = { read: { perSecond: 0.01, burst: 3 } };
+  const door = await openFrontDoor(t, { routes: { 'job.show': route }, limits: { token: slow, project: slow } });
+  const show = (bearer: string): Promise<Response> =>
+    fetch(`${door.url}/beamway/v1/jobs/job_1`, { headers: { authorization: `Bearer ${bearer}` } });
+  const told: Record<number, number> = { 403: 0, 429: 0 };
+  for (let i = 0; i < tries; i++) {
+    const answer = await show(BEARER_ELSEWHERE);
+    told[answer.status] = (told[answer.status] ?? 0) + 1;
+    const { code } = (await answer.json()) as { code: string };
+    assert.equal(code, answer.status === 403 ? 'token-wrong-source' : 'rate-limited');
+    assert.equal(Number(answer.headers.get('retry-after')) >= 1, answer.status === 429);
+  }
+  assert.equal((told[403] ?? 0) + (told[429] ?? 0), tries);
+  assert.ok((told[429] ?? 0) > 0);
+  for (let i = 0; i < slow.read.burst; i++) assert.equal((await show(FAKE_BEARER)).status, 200);
+  const inFull = door.records.length;
+  assert.ok(inFull >= 5 && inFull < tries / 2, `${inFull} records in full`);
+  await door.denials.flush();
+  const counted: Record<number, number> = { 403: 0, 429: 0 };
+  for (const { status, detail, ...of } of door.records) {
+    counted[status ?? 0] = (counted[status ?? 0] ?? 0) + Number(detail['times'] ?? 1);
+    assert.deepEqual(
+      [of.phase, of.callerKind, of.callerId, of.subject, of.project, of.action, detail['from']],
+      ['denied', 'token', 'tok_fake', 'ada', 'demo', 'job.show', '127.0.0.1'],
+    );
+  }
+  assert.deepEqual(counted, told);
 });

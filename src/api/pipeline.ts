@@ -110,8 +110,11 @@ async function authenticate(deps: PipelineDeps, exchange: Exchange): Promise<voi
   try {
     exchange.caller = await deps.verifier.verify(header.replace(/^bearer +/i, ''), { address });
   } catch (thrown) {
+    if (!(thrown instanceof WrongSource)) throw thrown;
     // Known, but not from there: the denial is that token's.
-    if (thrown instanceof WrongSource) exchange.caller = thrown.caller;
+    exchange.caller = thrown.caller;
+    exchange.wrongSource = true;
+    deps.limits.wrongSource(exchange);
     throw thrown;
   }
 }
@@ -209,14 +212,21 @@ async function rememberAnswer(deps: PipelineDeps, exchange: Exchange): Promise<v
 
 async function recordOutcome(deps: PipelineDeps, exchange: Exchange): Promise<void> {
   const status = exchange.answer?.status ?? 500;
-  const denied = status === 401 || status === 403 || exchange.denied;
-  if (denied && exchange.caller.kind === 'anonymous') {
-    deps.denials.count(exchange.operation.id, exchange.remoteAddress, status);
+  const denied = status === 401 || status === 403 || exchange.denied || exchange.wrongSource;
+  if (denied && isCounted(deps, exchange, status)) {
+    const { operation, remoteAddress: address, caller } = exchange;
+    deps.denials.count({ operation: operation.id, address, status, caller });
     return;
   }
   if (denied) return deps.audit.append(entryOf(deps, exchange, 'denied', status));
   if (!exchange.intentRecorded) return;
   await deps.audit.append(entryOf(deps, exchange, 'outcome', status));
+}
+
+/** Rather than recorded by itself: what anybody can cause at will, without a bearer or with one that he may not use from there. */
+function isCounted(deps: PipelineDeps, { caller, wrongSource }: Exchange, status: number): boolean {
+  if (caller.kind === 'anonymous') return true;
+  return wrongSource && (status !== 403 || !deps.denials.mayRecord(caller.id));
 }
 
 function entryOf(

@@ -69,6 +69,7 @@ function problemOf(error: SchedulerError): Problem {
       return new Problem('limit-reached', error.message);
     case 'unknown-tier':
       return new Problem('unknown-tier', error.message);
+    case 'refused':
     case 'invalid':
     case 'not-found':
       return new Problem('invalid-request', error.message);

@@ -9,5 +9,7 @@ export { readOutput } from './read-output.ts';
 export { type JobChange, recordJobChange } from './record-job-change.ts';
 export { JOB_CHANGED } from './save-job.ts';
 export { type Scheduler, SchedulerError, type SchedulerJobSpec, type StreamClaim } from './scheduler.ts';
+export { type AgentLink, type AgentLinks, type AgentPeer, agentLinks } from './slurm/agent-links.ts';
+export { openSlurmScheduler } from './slurm/open-slurm-scheduler.ts';
 export { computeMigrations, jobById, jobsPage } from './store.ts';
 export { type SubmitJobInput, submitJob } from './submit-job.ts';

@@ -7,7 +7,9 @@ import type { NativeAttempt, NativeJob } from './scheduler.ts';
 export type JobState =
   | 'accepted'
   | 'queued'
+  | 'held'
   | 'running'
+  | 'suspended'
   | 'completing'
   | 'preempting'
   | 'completed'

@@ -60,6 +60,7 @@ function fakeScheduler(): FakeScheduler {
     if (fake.failWith !== undefined) throw fake.failWith;
   };
   return {
+    features: new Set(),
     submitted: [],
     cancelled: [],
     failWith: undefined,
@@ -97,6 +98,10 @@ function fakeScheduler(): FakeScheduler {
       check(this);
       return [...jobs.values()];
     },
+    async changes() {
+      return { cursor: '', complete: true, jobs: await this.list() };
+    },
+    output: async () => ({ bytes: Buffer.alloc(0), size: 0 }),
     nodes: async () => [],
     tiers: async () => [],
     watch: () => () => undefined,

@@ -6,6 +6,8 @@ export interface NodeUse {
   readonly cluster: string;
   readonly node: string;
   readonly slotSeconds: number;
+  /** Of attempts that held the node, whatever part of it. */
+  readonly nodeSeconds: number;
 }
 
 export interface UsageInterval {
@@ -16,15 +18,17 @@ export interface UsageInterval {
   readonly until: number;
 }
 
-/** An attempt that runs counts up to `until`; one whose job ended without a word of it (lost) counts up to that. */
+/** A placement without slots (Slurm names nodes only) counts the job's slots per node. An attempt that runs counts up to `until`; one whose job ended without a word of it (lost) counts up to that. */
 export async function slotSecondsByNode(db: Queries, of: UsageInterval): Promise<readonly NodeUse[]> {
   const since = new Date(of.since);
   const until = new Date(of.until);
   const { rows } = await sql<NodeUse>`
     select u.cluster, p ->> 'node' as node,
-      sum(jsonb_array_length(p -> 'slots') * extract(epoch from (u.ends - u.starts)))::float8 as "slotSeconds"
+      sum(coalesce(nullif(jsonb_array_length(p -> 'slots'), 0), (u.spec::jsonb ->> 'slotsPerNode')::int, 1)
+        * extract(epoch from (u.ends - u.starts)))::float8 as "slotSeconds",
+      sum(extract(epoch from (u.ends - u.starts)))::float8 as "nodeSeconds"
     from (
-      select j.cluster, a.placement, greatest(a.started_at, ${since}::timestamptz) as starts,
+      select j.cluster, j.spec, a.placement, greatest(a.started_at, ${since}::timestamptz) as starts,
         least(coalesce(a.ended_at, case when j.state in ('completed', 'failed', 'cancelled', 'timed-out', 'node-failed', 'lost') then j.updated_at end, ${until}), ${until}::timestamptz) as ends
       from compute_attempt a join compute_job j on j.id = a.job
       where j.project = ${of.project} and a.started_at < ${until} and (a.ended_at is null or a.ended_at > ${since})

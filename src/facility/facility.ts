@@ -11,11 +11,22 @@ export const nameSchema = z
 
 const nodeSchema = z.strictObject({ name: nameSchema, slots: z.int().min(1).max(4096) });
 
-const clusterSchema = z.strictObject({
+const localClusterSchema = z.strictObject({
   name: nameSchema,
-  scheduler: z.enum(['local']),
+  /** Real processes of this machine, on nodes that are declared here. */
+  scheduler: z.literal('local'),
   nodes: z.array(nodeSchema).min(1).max(10_000),
 });
+
+/** What it has and how it is reached is not said here: its agent dials in (`beamway admin slurm-link`) and says what there is. */
+const slurmClusterSchema = z.strictObject({
+  name: nameSchema,
+  scheduler: z.literal('slurm'),
+  /** CPUs of one of its nodes, by which node-hours are counted; absent: a job counts each of its nodes whole, as on clusters that give whole nodes. */
+  slotsPerNode: z.int().min(1).max(4096).optional(),
+});
+
+const clusterSchema = z.discriminatedUnion('scheduler', [localClusterSchema, slurmClusterSchema]);
 
 const streamingNodeSchema = z.strictObject({
   name: nameSchema,
@@ -72,6 +83,8 @@ export const tiersSchema = z.strictObject({
 });
 
 export type Cluster = z.output<typeof clusterSchema>;
+export type LocalCluster = z.output<typeof localClusterSchema>;
+export type SlurmCluster = z.output<typeof slurmClusterSchema>;
 export type StreamingNode = z.output<typeof streamingNodeSchema>;
 export type Project = z.output<typeof projectSchema>;
 export type Environment = z.output<typeof environmentSchema>;

@@ -122,7 +122,9 @@ function facilityFaults(source: YamlSource<z.output<typeof facilitySchema>>, kno
   const { clusters, dataStreamingNodes, networks, projects } = source.value;
   const faults = [
     ...twice(source, ['clusters'], clusters),
-    ...clusters.flatMap((cluster, i) => twice(source, ['clusters', i, 'nodes'], cluster.nodes)),
+    ...clusters.flatMap((cluster, i) =>
+      cluster.scheduler === 'local' ? twice(source, ['clusters', i, 'nodes'], cluster.nodes) : [],
+    ),
     ...twice(source, ['dataStreamingNodes'], dataStreamingNodes),
     ...twice(source, ['projects'], projects),
   ];

@@ -50,7 +50,7 @@ export interface SessionCaller {
 export interface NodeCaller {
   readonly kind: 'node';
   readonly id: string;
-  /** The data streaming node's name in facility.yaml. */
+  /** The data streaming node's name in facility.yaml, or `agentSubject` of a cluster. */
   readonly subject: string;
 }
 
@@ -65,6 +65,18 @@ export interface AnonymousCaller {
   readonly kind: 'anonymous';
   readonly id: 'anonymous';
   readonly subject: 'anonymous';
+}
+
+const AGENT_PREFIX = 'slurm:';
+
+/** What the bearer of a cluster's Slurm agent is named by. No streaming node's name holds a colon. */
+export function agentSubject(cluster: string): string {
+  return `${AGENT_PREFIX}${cluster}`;
+}
+
+/** Of which cluster a bearer is the Slurm agent's; undefined: of none. */
+export function clusterOfAgent(of: { readonly kind: string; readonly subject: string }): string | undefined {
+  return of.kind === 'node' && of.subject.startsWith(AGENT_PREFIX) ? of.subject.slice(AGENT_PREFIX.length) : undefined;
 }
 
 export type Caller = TokenCaller | SessionCaller | NodeCaller | SystemCaller | AnonymousCaller;

@@ -2,9 +2,11 @@
 export {
   ANONYMOUS,
   type Assurance,
+  agentSubject,
   type Caller,
   CLASSIFICATIONS,
   type Classification,
+  clusterOfAgent,
   type NodeCaller,
   ROLES,
   type Role,
@@ -29,6 +31,7 @@ export {
   type IssueDeps,
   type IssuedToken,
   type IssueTokenInput,
+  issueAgentBearer,
   issueNodeBearer,
   issueSession,
   issueToken,
@@ -81,7 +84,8 @@ export { type AllocationRow, allocationRows } from './people/people-store.ts';
 export { sourceStates } from './people/source-store.ts';
 export { syncPeople } from './people/sync-people.ts';
 export { type SettledRoles, withStanding } from './people/with-standing.ts';
-export { type RenewDeps, renewToken } from './renew-token.ts';
+export { renewToken } from './renew-token.ts';
+export { tokenSubtree } from './revocation-store.ts';
 export { type RevokeDeps, revokeToken, TOKEN_REVOKED } from './revoke-token.ts';
 export { DEFAULT_OVERLAP_SECONDS, MOST_OVERLAP_SECONDS, type RotateDeps, rotateToken } from './rotate-token.ts';
 export { ALL_SCOPES, isScope, SCOPES, type Scope } from './scope.ts';
@@ -124,7 +128,8 @@ export {
 } from './signing-key/signing-key.ts';
 export { type HopClaims, type VerifyHopDeps, verifyHopToken } from './signing-key/verify-hop-token.ts';
 export { openTokenUse, type TokenUse } from './spend-use.ts';
-export { holdToken, identityMigrations, type TokenPage, tokenById, tokenSubtree, tokensPage } from './store.ts';
+export { holdToken, type TokenPage, tokenById, tokensPage } from './store.ts';
+export { identityMigrations } from './tables-store.ts';
 export { callerOf, PLAIN_TOKEN, type Token, type TokenState, tokenState, usesLeft } from './token.ts';
 export { isOutsidePurpose, loadTokenRules, type TokenRules } from './token-rules.ts';
 export { bearerDigest, bearerKind, newBearer } from './token-text.ts';

@@ -7,7 +7,7 @@ import { type Queries, type TransactionQueries, transaction } from '../database/
 import type { Facility } from '../facility/index.ts';
 import { newId } from '../id.ts';
 import { type FieldError, Problem } from '../problems.ts';
-import type { Caller, Classification, Role } from './caller.ts';
+import { agentSubject, type Caller, type Classification, clusterOfAgent, type Role } from './caller.ts';
 import { holdMinter } from './hold-minter.ts';
 import { isScope, type Scope } from './scope.ts';
 import { parseRange, rangeText } from './source-ranges.ts';
@@ -159,6 +159,15 @@ export async function issueNodeBearer(
   });
 }
 
+/** The bearer with which a cluster's Slurm agent asks for its link. */
+export async function issueAgentBearer(
+  deps: Pick<IssueDeps, 'db' | 'clock'>,
+  agent: { readonly cluster: string; readonly lifetimeSeconds: number; readonly by: string },
+): Promise<IssuedToken> {
+  const { cluster, ...rest } = agent;
+  return issuePlain(deps, 'node', { subject: agentSubject(cluster), roles: [], ...rest });
+}
+
 function issuePlain(
   deps: Pick<IssueDeps, 'db' | 'clock'>,
   kind: 'session' | 'node',
@@ -179,7 +188,7 @@ function issuePlain(
     factorAt: bearer.factorAt ?? null,
     browser: bearer.browser ?? null,
     subject: bearer.subject,
-    description: kind === 'node' ? `data streaming node ${bearer.subject}` : `session of ${bearer.subject}`,
+    description: describe(kind, bearer.subject),
     parent: null,
     depth: 0,
     project: null,
@@ -191,6 +200,12 @@ function issuePlain(
     notBefore: new Date(now),
     expiresAt: new Date(now + bearer.lifetimeSeconds * 1000),
   });
+}
+
+function describe(kind: 'session' | 'node', subject: string): string {
+  if (kind === 'session') return `session of ${subject}`;
+  const cluster = clusterOfAgent({ kind, subject });
+  return cluster === undefined ? `data streaming node ${subject}` : `Slurm agent of cluster ${cluster}`;
 }
 
 export async function issue(

@@ -12,20 +12,17 @@ import { rowsOfPerson } from './people/people-store.ts';
 import { holdToken, lockToken, replacementOf, setTokenEnd, tokenById } from './store.ts';
 import { START_LEEWAY_MS, type Token, tokenState } from './token.ts';
 import { longestLife } from './token-rules.ts';
-import type { TokenVerifier } from './verify-token.ts';
-
-export type RenewDeps = IssueDeps & { readonly verifier: Pick<TokenVerifier, 'refresh'> };
 
 const refused = (detail: string, rule: string, remedy: string): Problem =>
   new Problem('refused', detail, { rules: [{ rule, detail: remedy }] });
 
 /** Throws `refused` with the rule that stands against it, `invalid-request` where more is asked for than may be given. */
 export async function renewToken(
-  deps: RenewDeps,
+  deps: IssueDeps,
   caller: Caller,
   input: { readonly lifetimeSeconds?: number | undefined },
 ): Promise<Token> {
-  const renewed = await transaction(deps.db, async (trx): Promise<Token> => {
+  return transaction(deps.db, async (trx): Promise<Token> => {
     const before = await tokenById(trx, caller.id);
     if (before === undefined || before.kind !== 'token')
       throw refused('Only a project access token renews itself.', 'only-tokens-renew', 'sign in anew');
@@ -59,11 +56,9 @@ export async function renewToken(
     }
     const endMs = Math.min(now + (asked ?? token.lifetimeSeconds) * 1000, most.atMs);
     const end = { expiresAt: new Date(Math.max(endMs, token.expiresAt.getTime())) };
-    await setTokenEnd(trx, token.id, asked === undefined ? end : { ...end, lifetimeSeconds: asked });
+    await setTokenEnd(trx, token, asked === undefined ? end : { ...end, lifetimeSeconds: asked });
     return { ...token, ...end, lifetimeSeconds: asked ?? token.lifetimeSeconds };
   });
-  await deps.verifier.refresh();
-  return renewed;
 }
 
 /** Whoever answers for it has left the project: by a date that nobody has imported yet, or at this very moment. */
@@ -81,7 +76,7 @@ async function refuseForFormerMember(trx: TransactionQueries, token: Token, nowM
 
 /** The latest end that it may have now, with what decides it. */
 function endOfRenewal(
-  deps: RenewDeps,
+  deps: IssueDeps,
   token: Token,
   at: { readonly parent: Token | undefined; readonly nowMs: number },
 ): { readonly atMs: number; readonly because: string } {

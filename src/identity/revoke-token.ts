@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import { emit, type Queries, type TransactionQueries } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { Caller } from './caller.ts';
-import { type Revocation, revokeTokenRow, revokeTokenRowIn } from './store.ts';
+import { type Revocation, revokeTokenRow, revokeTokenRowIn } from './revocation-store.ts';
 import type { Token } from './token.ts';
 import type { TokenVerifier } from './verify-token.ts';
 

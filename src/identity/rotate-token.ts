@@ -7,15 +7,15 @@ import { Problem } from '../problems.ts';
 import type { Caller } from './caller.ts';
 import { refuseInLockdown } from './hold-minter.ts';
 import { type IssueDeps, type IssuedToken, issue } from './issue-token.ts';
-import type { RenewDeps } from './renew-token.ts';
 import { holdToken, lockToken, moveChildren, replacementOf, setTokenEnd, tokenById } from './store.ts';
 import { START_LEEWAY_MS, type Token, tokenState, usesLeft } from './token.ts';
 import { reserveUses } from './token-use-store.ts';
+import type { TokenVerifier } from './verify-token.ts';
 
 export const DEFAULT_OVERLAP_SECONDS = 300;
 export const MOST_OVERLAP_SECONDS = 86_400;
 
-export type RotateDeps = Pick<RenewDeps & IssueDeps, 'db' | 'clock' | 'verifier'>;
+export type RotateDeps = Pick<IssueDeps, 'db' | 'clock'> & { readonly verifier: Pick<TokenVerifier, 'refresh'> };
 
 /** Throws `refused` for what is no project access token, and for a value that was replaced already; `token-used-up`. */
 export async function rotateToken(
@@ -51,7 +51,7 @@ export async function rotateToken(
     const successor = await issue({ db: trx, clock: deps.clock }, 'token', successorOf(old, { left, by: caller.id }));
     await moveChildren(trx, old.id, successor.token.id);
     const endMs = now + (input.overlapSeconds ?? DEFAULT_OVERLAP_SECONDS) * 1000;
-    await setTokenEnd(trx, old.id, {
+    await setTokenEnd(trx, old, {
       expiresAt: new Date(Math.min(endMs, old.expiresAt.getTime())),
       renewableUntil: null,
     });

@@ -17,6 +17,7 @@ export function scriptedScheduler(): ScriptedScheduler {
     return job;
   };
   return {
+    features: new Set(),
     async submit(spec) {
       const { key, name, project, user, tier, nodes, slotsPerNode, timeLimitSeconds, requeue } = spec;
       const asked = { key, name, project, user, tier, nodes, slotsPerNode, timeLimitSeconds, requeue };
@@ -38,6 +39,10 @@ export function scriptedScheduler(): ScriptedScheduler {
     },
     show: async (nativeId) => found(nativeId),
     list: async () => [...jobs.values()],
+    async changes() {
+      return { cursor: '', complete: true, jobs: [...jobs.values()] };
+    },
+    output: async () => ({ bytes: Buffer.alloc(0), size: 0 }),
     nodes: async () => [],
     tiers: async () => [],
     watch: () => () => undefined,

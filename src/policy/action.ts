@@ -1,4 +1,4 @@
-/** Everything that policy decides on, in five groups; facility/policies/schema.cedarschema declares the same list (a test holds them together). */
+/** Everything that policy decides on, in six groups; facility/policies/schema.cedarschema declares the same list (a test holds them together). */
 import { ALL_SCOPES, type Scope } from '../identity/index.ts';
 
 const STAFF = [
@@ -20,6 +20,7 @@ const STAFF = [
 ] as const;
 const OWN = ['self:read', 'self:revoke', 'self:renew', 'self:rotate', 'self:hop-token', 'factor:manage'] as const;
 const NODE = ['node:sync'] as const;
+const AGENT = ['cluster:link'] as const;
 const FOREIGN = ['token:exchange'] as const;
 
 export type Action =
@@ -27,9 +28,10 @@ export type Action =
   | (typeof STAFF)[number]
   | (typeof OWN)[number]
   | (typeof NODE)[number]
+  | (typeof AGENT)[number]
   | (typeof FOREIGN)[number];
 
-export const ACTIONS: readonly Action[] = [...ALL_SCOPES, ...STAFF, ...OWN, ...NODE, ...FOREIGN];
+export const ACTIONS: readonly Action[] = [...ALL_SCOPES, ...STAFF, ...OWN, ...NODE, ...AGENT, ...FOREIGN];
 
 const READING: ReadonlySet<Action> = new Set(['audit:verify', 'audit:export', 'token:introspect', 'policy:explain']);
 

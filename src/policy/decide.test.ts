@@ -48,6 +48,7 @@ const stale = (caller: SessionCaller): SessionCaller => ({
   assurance: { methods: ['oidc', 'totp'], factorAt: now - 61 * 60_000 },
 });
 const node: Caller = { kind: 'node', id: 'tok_3', subject: 'dsn01' };
+const agent: Caller = { kind: 'node', id: 'tok_4', subject: 'slurm:perlmutter' };
 const foreign: Asker = { kind: 'foreign', id: 'ada@campus', issuer: 'campus', subject: 'ada@campus' };
 const system: Caller = { kind: 'system', id: 'runs', subject: 'runs' };
 const here: PolicyResource = { project: 'demo', environment: 'ace', enclave: 'open' };
@@ -102,6 +103,19 @@ const TABLE: readonly Line[] = [
   ['a node syncs', node, 'node:sync', {}, []],
   ['a node does nothing else', node, 'job:read', here, ['node-acts-for-itself-only']],
   ['a node has no role', node, 'token:mint', {}, ['node-acts-for-itself-only', 'mint-needs-membership']],
+  ['a Slurm agent links its cluster', agent, 'cluster:link', { cluster: 'perlmutter' }, []],
+  ['a Slurm agent links no other', agent, 'cluster:link', { cluster: 'frontier' }, ['agent-links-own-cluster']],
+  ['nor none in particular', agent, 'cluster:link', {}, ['agent-links-own-cluster']],
+  ['a Slurm agent reports for no node', agent, 'node:sync', {}, ['only-nodes-sync', 'agent-links-only']],
+  ['a Slurm agent does nothing else', agent, 'job:read', here, ['agent-links-only']],
+  [
+    'a node is no Slurm agent',
+    node,
+    'cluster:link',
+    { cluster: 'perlmutter' },
+    ['node-acts-for-itself-only', 'only-agents-link'],
+  ],
+  ['an administrator is none', session(['administrator']), 'cluster:link', { cluster: 'a' }, ['only-agents-link']],
   ['another issuer’s person exchanges', foreign, 'token:exchange', here, []],
   ['another issuer’s person does nothing else', foreign, 'job:read', here, ['foreign-identity-exchanges-only']],
   ['nobody of ours is one', token, 'token:exchange', here, ['only-foreign-identities-exchange']],

@@ -51,6 +51,7 @@ const anybody: fc.Arbitrary<Asker> = fc.oneof(
   session,
   fc.constant<Caller>(ANONYMOUS),
   fc.constant<Caller>({ kind: 'node', id: 'tok_3', subject: 'dsn01' }),
+  fc.constant<Caller>({ kind: 'node', id: 'tok_4', subject: 'slurm:alpha' }),
   fc.constant<Asker>({ kind: 'foreign', id: 'ada@campus', issuer: 'campus', subject: 'ada@campus' }),
 );
 const resource: fc.Arbitrary<PolicyResource> = fc
@@ -61,6 +62,7 @@ const resource: fc.Arbitrary<PolicyResource> = fc
     scopes: maybe(fc.subarray([...ALL_SCOPES])),
     subject: maybe(fc.constantFrom('ada', 'bob')),
     classification: maybe(fc.constantFrom(...CLASSIFICATIONS)),
+    cluster: maybe(fc.constantFrom('alpha', 'beta')),
     admission: maybe(fc.constantFrom('credential', 'address')),
   })
   .map((given) => {
@@ -98,6 +100,18 @@ test('another issuer’s person exchanges and does nothing else, nobody of ours 
       if (!allowed(asked)) return;
       assert.equal(isForeign, asked.action === 'token:exchange');
       assert.ok(!isForeign || !asked.circumstances.lockdown);
+    }),
+    runs,
+  );
+});
+
+test('a Slurm agent links its own cluster and does nothing else, and nobody else does', () => {
+  fc.assert(
+    fc.property(question, (asked) => {
+      const isAgent = asked.caller.kind === 'node' && asked.caller.subject === 'slurm:alpha';
+      if (!allowed(asked)) return;
+      assert.equal(isAgent, asked.action === 'cluster:link');
+      assert.ok(!isAgent || asked.resource.cluster === 'alpha');
     }),
     runs,
   );

@@ -3,7 +3,7 @@
  * reviewed in diffs; `policy diff` compares two of them.
  */
 import type { Facility } from '../facility/index.ts';
-import { ALL_SCOPES, ANONYMOUS, type SessionCaller, type TokenCaller } from '../identity/index.ts';
+import { ALL_SCOPES, ANONYMOUS, agentSubject, type SessionCaller, type TokenCaller } from '../identity/index.ts';
 import { ACTIONS, type Action } from './action.ts';
 import { evaluator } from './evaluate.ts';
 import type { PolicySet } from './policy-set.ts';
@@ -59,6 +59,7 @@ function callersFor(enclave: 'open' | 'moderate', environment: string): readonly
   return [
     { name: 'anonymous', caller: ANONYMOUS },
     { name: 'node', caller: { kind: 'node', id: 'tok', subject: 'dsn01' } },
+    { name: 'Slurm agent', caller: { kind: 'node', id: 'tok', subject: agentSubject('local') } },
     { name: 'person of another issuer', caller: foreign },
     { name: 'person of another issuer, while locked down', caller: foreign, lockdown: true },
     token('token, all scopes', {}),

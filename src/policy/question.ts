@@ -1,6 +1,6 @@
 /** What policy is asked and what it answers. Pure types, and the question's form as Cedar takes it. */
 import type { EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
-import type { Caller, ForeignIdentity } from '../identity/index.ts';
+import { type Caller, clusterOfAgent, type ForeignIdentity } from '../identity/index.ts';
 import type { RuleFinding } from '../problems.ts';
 import { type Action, isReading } from './action.ts';
 
@@ -11,6 +11,8 @@ export interface PolicyResource {
   readonly enclave?: 'open' | 'moderate';
   /** Of a job. */
   readonly tier?: string;
+  /** Of a link: whose agent's it is. */
+  readonly cluster?: string;
   /** Of a stream. */
   readonly admission?: string;
   /** Of a token that is to be minted: the overlays of all of them have their say. */
@@ -102,7 +104,7 @@ function principalType(caller: Asker): string {
     case 'session':
       return 'Session';
     case 'node':
-      return 'StreamingNode';
+      return clusterOfAgent(caller) === undefined ? 'StreamingNode' : 'ClusterAgent';
     case 'foreign':
       return 'ForeignIdentity';
     case 'anonymous':
@@ -131,7 +133,8 @@ function attributesOf(caller: Asker, now: number): EntityJson['attrs'] {
     };
   }
   if (caller.kind === 'foreign') return { issuer: caller.issuer, subject: caller.subject };
-  return {};
+  const cluster = clusterOfAgent(caller);
+  return cluster === undefined ? {} : { cluster };
 }
 
 function thingAttributes({ scopes, environments, ...plain }: PolicyResource): EntityJson['attrs'] {
@@ -164,13 +167,14 @@ export function fillRemedy(remedy: string, { caller, action, resource, circumsta
               projects: caller.projects.join(', ') || '(none)',
               factor: age === undefined ? 'none was shown in this session' : `the last one was shown ${age} min ago`,
             }
-          : {};
+          : { cluster: clusterOfAgent(caller) ?? '(none)' };
   const values: Readonly<Record<string, string | undefined>> = {
     action,
     project: resource.project ?? '(none named)',
     environment: resource.environment ?? (resource.environments?.join(', ') || '(none named)'),
     enclave: resource.enclave,
     tier: resource.tier,
+    cluster: resource.cluster,
     scopes: resource.scopes?.join(' '),
     subject: resource.subject,
   };

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { environmentsOf } from './evaluate.ts';
 import { type CedarRequest, cedarRequest, type Decision, type PolicyQuestion } from './question.ts';
 
-const PRINCIPALS = ['Token', 'Session', 'StreamingNode', 'ForeignIdentity', 'Anonymous'] as const;
+const PRINCIPALS = ['Token', 'Session', 'StreamingNode', 'ClusterAgent', 'ForeignIdentity', 'Anonymous'] as const;
 const attributes = z.record(
   z.string(),
   z.union([z.string(), z.boolean(), z.int(), z.array(z.string()).max(10_000).readonly()]),

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { nameSchema, readYaml, YamlError } from '../facility/index.ts';
-import { ANONYMOUS, CLASSIFICATIONS, isScope, ROLES } from '../identity/index.ts';
+import { ANONYMOUS, agentSubject, CLASSIFICATIONS, isScope, ROLES } from '../identity/index.ts';
 import { isAction } from './action.ts';
 import { evaluator } from './evaluate.ts';
 import { filesIn } from './policy-files.ts';
@@ -39,6 +39,8 @@ const callerSchema = z.union([
     }),
   }),
   z.strictObject({ node: nameSchema }),
+  /** The Slurm agent of a cluster. */
+  z.strictObject({ agent: nameSchema }),
   z.strictObject({ foreign: z.strictObject({ issuer: nameSchema, subject: z.string().min(1) }) }),
 ]);
 
@@ -53,6 +55,7 @@ const fileSchema = z.strictObject({
         environment: nameSchema.optional(),
         enclave: z.enum(['open', 'moderate']).optional(),
         tier: nameSchema.optional(),
+        cluster: nameSchema.optional(),
         admission: z.enum(['credential', 'address']).optional(),
         environments: z.array(nameSchema).optional(),
         scopes: z.array(z.string().refine(isScope, 'no such scope')).optional(),
@@ -121,6 +124,7 @@ function testsOf(file: string, failures: string[]): z.output<typeof fileSchema>[
 function callerOf(given: z.output<typeof callerSchema>): Asker {
   if (given === 'anonymous') return ANONYMOUS;
   if ('node' in given) return { kind: 'node', id: 'tok_test', subject: given.node };
+  if ('agent' in given) return { kind: 'node', id: 'tok_test', subject: agentSubject(given.agent) };
   if ('foreign' in given) return { kind: 'foreign', id: given.foreign.subject, ...given.foreign };
   if ('session' in given) {
     const { methods, factorAgeMinutes, ...person } = given.session;

@@ -3,7 +3,7 @@
  * may play one. Ends when the test does.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import { openDatabase, silentLog } from '../../src/database/index.ts';
 import { type TestDatabase, type TestScope, testDatabase } from '../../src/database/testing.ts';
 import {
   ALL_SCOPES,
+  issueAgentBearer,
   issueNodeBearer,
   issueSession,
   issueToken,
@@ -73,6 +74,8 @@ export interface ApiServer {
   token(wish?: TokenWish): Promise<Bearer>;
   session(...roles: Role[]): Promise<Bearer>;
   node(name: string): Promise<Bearer>;
+  /** Of the Slurm agent of a cluster. */
+  agent(cluster: string, lifetimeSeconds?: number): Promise<Bearer>;
   ask(path: string, ask?: Ask): Promise<Reply>;
   /** Ends it early; safe to repeat. */
   stop(): Promise<void>;
@@ -93,6 +96,8 @@ export interface ApiServerOptions {
   readonly trustedProxies?: readonly string[];
   /** Text of federation.yaml in place of the example's. */
   readonly federation?: string;
+  /** Names of clusters with Slurm beside the example's, whose agents a test may play. */
+  readonly slurmClusters?: readonly string[];
 }
 
 export async function startApiServer(t: TestScope, options: ApiServerOptions = {}): Promise<ApiServer> {
@@ -102,6 +107,9 @@ export async function startApiServer(t: TestScope, options: ApiServerOptions = {
   cpSync(FACILITY, join(state, 'facility'), { recursive: true });
   if (options.limits !== undefined) writeFileSync(join(state, 'facility', 'limits.yaml'), options.limits);
   if (options.federation !== undefined) writeFileSync(join(state, 'facility', 'federation.yaml'), options.federation);
+  const facilityFile = join(state, 'facility', 'facility.yaml');
+  const slurm = (options.slurmClusters ?? []).map((name) => `  - { name: ${name}, scheduler: slurm }\n`).join('');
+  writeFileSync(facilityFile, readFileSync(facilityFile, 'utf8').replace('clusters:\n', `clusters:\n${slurm}`));
   const server = await startServer({
     stateDir: state,
     facilityDir: join(state, 'facility'),
@@ -154,6 +162,9 @@ export async function startApiServer(t: TestScope, options: ApiServerOptions = {
     },
     async node(name) {
       return bearer(await issueNodeBearer(server.issue, { name, lifetimeSeconds: 3600, by: 'test' }));
+    },
+    async agent(cluster, lifetimeSeconds = 3600) {
+      return bearer(await issueAgentBearer(server.issue, { cluster, lifetimeSeconds, by: 'test' }));
     },
     ask: (path, ask) => askServer(server.url, path, ask),
     stop,

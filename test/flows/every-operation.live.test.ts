@@ -73,6 +73,12 @@ const TOLD: Readonly<Record<Exclude<Kind, 'open'>, Readonly<Record<(typeof KNOWN
     'wrong enclave': refused('only-nodes-sync'),
     'missing scope': refused('only-nodes-sync'),
   },
+  agent: {
+    'wrong project': refused('only-agents-link'),
+    'wrong environment': refused('only-agents-link'),
+    'wrong enclave': refused('only-agents-link'),
+    'missing scope': refused('only-agents-link'),
+  },
 };
 
 interface Asked {
@@ -90,7 +96,7 @@ let bearers: Readonly<Record<string, Bearer | string | undefined>>;
 const asked: Asked[] = [];
 
 before(async () => {
-  api = await startApiServer(scope);
+  api = await startApiServer(scope, { slurmClusters: ['slurm01'] });
   world = await buildWorld(api);
   const revoked = await api.token();
   const admin = await api.session('administrator');
@@ -106,6 +112,8 @@ before(async () => {
     member: await api.session('member'),
     node: await api.node('dsn01'),
     'another node': await api.node('dsn99'),
+    agent: await api.agent('slurm01'),
+    'another agent': await api.agent('slurm99'),
   };
   await mintBeforeLockdown();
 });
@@ -135,11 +143,11 @@ function bearerFor(name: Case, operation: Operation, kind: Kind): Promise<Bearer
     case 'wrong source':
       return api.token({ more: { sources: ['192.0.2.0/24'] } });
     case 'another role':
-      return bearers[kind === 'node' ? 'another node' : 'member'];
+      return bearers[kind === 'staff' ? 'member' : `another ${kind}`];
     case 'right':
       if (kind === 'staff') return bearers['administrator'];
       if (kind === 'session') return world.own.session;
-      return kind === 'node' ? bearers['node'] : api.token();
+      return kind === 'node' || kind === 'agent' ? bearers[kind] : api.token();
     default:
       return bearers[name];
   }
@@ -194,7 +202,7 @@ describe('every operation', () => {
           assert.doesNotMatch(reply.text, /(job|str|run)_[0-9a-z]{20}/, 'nothing of another environment is listed');
       }
       if (kind !== 'open') await askAs('wrong source', id, { status: 403, code: 'token-wrong-source' });
-      if (kind === 'staff' || kind === 'node') await askAs('another role', id, refused());
+      if (kind === 'staff' || kind === 'node' || kind === 'agent') await askAs('another role', id, refused());
       await askAs('right', id, OK);
     });
   }

@@ -9,7 +9,7 @@ import { decideDevice, readUserCode, type SessionCaller, startDeviceLogin } from
 import type { ApiServer, Bearer } from './api-server.ts';
 import { type OwnFactor, ownFactor } from './own-factor.ts';
 
-/** Who may: everybody; any bearer; a token with the scope; staff's sessions; a streaming node. */
+/** Who may: everybody; any bearer; a token with the scope; staff's sessions; a streaming node; a cluster's Slurm agent. */
 export type Kind =
   | 'open'
   | 'own'
@@ -22,7 +22,8 @@ export type Kind =
   /** A person's session, about what is the person's own. */
   | 'session'
   | 'staff'
-  | 'node';
+  | 'node'
+  | 'agent';
 
 export interface Parts {
   readonly id?: string;
@@ -73,6 +74,7 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'health.show': { kind: 'open' },
   'facility.show': { kind: 'own' },
   'cluster.list': { kind: 'scope-only' },
+  'cluster.link': { kind: 'agent', parts: () => ({ id: 'slurm01' }) },
   'token.mint': {
     kind: 'staff',
     parts: () => ({ body: { project: 'demo', environments: ['ace'], scopes: ['job:read'], lifetimeSeconds: 60 } }),

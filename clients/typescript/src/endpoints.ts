@@ -3,6 +3,13 @@ export const ENDPOINTS = {
   'health.show': { method: 'GET', path: '/beamway/v1/health', idempotent: false, body: false, form: false },
   'facility.show': { method: 'GET', path: '/beamway/v1/facility', idempotent: false, body: false, form: false },
   'cluster.list': { method: 'GET', path: '/beamway/v1/clusters', idempotent: false, body: false, form: false },
+  'cluster.link': {
+    method: 'POST',
+    path: '/beamway/v1/clusters/{id}/link',
+    idempotent: false,
+    body: false,
+    form: false,
+  },
   'token.mint': { method: 'POST', path: '/beamway/v1/tokens', idempotent: true, body: true, form: false },
   'token.list': { method: 'GET', path: '/beamway/v1/tokens', idempotent: false, body: false, form: false },
   'token.show': { method: 'GET', path: '/beamway/v1/tokens/{id}', idempotent: false, body: false, form: false },

@@ -1,4 +1,4 @@
-/** Operations on what exists: the facility, its environments and clusters, and whether this replica is well. */
+/** Operations on what exists: the facility and its environments, and whether this replica is well. */
 import { z } from 'zod';
 import { operation } from './operation.ts';
 
@@ -43,22 +43,4 @@ export const showFacility = operation({
     ),
   }),
   action: 'self:read',
-});
-
-export const listClusters = operation({
-  id: 'cluster.list',
-  method: 'GET',
-  path: '/beamway/v1/clusters',
-  summary: 'Clusters and their nodes now',
-  tag: 'facility',
-  response: z.strictObject({
-    clusters: z.array(
-      z.strictObject({
-        name: z.string(),
-        scheduler: z.string(),
-        nodes: z.array(z.strictObject({ name: z.string(), slots: z.int(), free: z.int(), state: z.string() })),
-      }),
-    ),
-  }),
-  action: 'job:read',
 });

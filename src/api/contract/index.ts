@@ -1,5 +1,6 @@
 /** Every operation of our own API, by id. Tests, OpenAPI and the SDK read this list; a route without an entry cannot exist. */
 import * as audit from './audit.ts';
+import * as clusters from './clusters.ts';
 import * as facility from './facility.ts';
 import * as factors from './factors.ts';
 import * as jobs from './jobs.ts';
@@ -17,7 +18,8 @@ import * as tokens from './tokens.ts';
 export const OPERATIONS = {
   'health.show': facility.health,
   'facility.show': facility.showFacility,
-  'cluster.list': facility.listClusters,
+  'cluster.list': clusters.listClusters,
+  'cluster.link': clusters.linkCluster,
   'token.mint': tokens.mintToken,
   'token.list': tokens.listTokens,
   'token.show': tokens.showToken,

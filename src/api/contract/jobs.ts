@@ -42,7 +42,9 @@ const attemptSchema = z.strictObject({
 export const JOB_STATES = [
   'accepted',
   'queued',
+  'held',
   'running',
+  'suspended',
   'completing',
   'preempting',
   'completed',

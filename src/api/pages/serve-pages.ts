@@ -153,7 +153,8 @@ async function answerPage(deps: PageDeps, page: Page, { request, reply }: Exchan
 
   async function recordEnd(): Promise<void> {
     if (session === undefined) {
-      if (page.audit && status >= 400 && status < 500) deps.denials.count(page.id, addressOf(request), status);
+      if (page.audit && status >= 400 && status < 500)
+        deps.denials.count({ operation: page.id, address: addressOf(request), status });
       return;
     }
     if (intent) return record(status >= 400 && status < 500 ? 'denied' : 'outcome', session);

@@ -1,4 +1,4 @@
-/** Jobs and clusters over HTTP. */
+/** Jobs over HTTP. */
 import {
   type ComputeDeps,
   cancelJob,
@@ -14,7 +14,7 @@ import type { Located } from '../exchange.ts';
 import { listedEnvironments, listedProject } from '../listed-project.ts';
 import type { Routes } from '../route.ts';
 
-type JobRoutes = Pick<Routes, 'job.submit' | 'job.list' | 'job.show' | 'job.cancel' | 'job.output' | 'cluster.list'>;
+type JobRoutes = Pick<Routes, 'job.submit' | 'job.list' | 'job.show' | 'job.cancel' | 'job.output'>;
 
 export function jobRoutes(deps: ComputeDeps): JobRoutes {
   const locate = async ({ params }: { readonly params: { readonly id: string } }): Promise<Located> => {
@@ -64,20 +64,6 @@ export function jobRoutes(deps: ComputeDeps): JobRoutes {
     'job.show': { locate, handle: ({ located }) => jobView(located.row as Job) },
     'job.cancel': { locate, handle: async ({ located }) => jobView(await cancelJob(deps, located.row as Job)) },
     'job.output': { locate, handle: ({ located, query }) => readOutput(located.row as Job, query) },
-    'cluster.list': {
-      locate: ({ caller }) => ({ resource: listedProject(caller, undefined), label: '' }),
-      async handle() {
-        const clusters = deps.facility.clusters.map(async ({ name, scheduler }) => {
-          const nodes = (await deps.schedulers.get(name)?.nodes()) ?? [];
-          return {
-            name,
-            scheduler,
-            nodes: nodes.map((n) => ({ name: n.name, slots: n.slots, free: n.free, state: n.state })),
-          };
-        });
-        return { clusters: await Promise.all(clusters) };
-      },
-    },
   };
 }
 

@@ -14,6 +14,7 @@ import { loadRecords, prepareFolders } from './job-folder.ts';
 import { openAttempt } from './job-record.ts';
 import { emptyCluster, type LocalCluster, type LocalJob, type LocalSchedulerOptions } from './local-cluster.ts';
 import { launched, orderEnd } from './order-end.ts';
+import { readRange } from './read-range.ts';
 import { openRunnerPool } from './runner-pool.ts';
 import { lockStateFolder } from './state-lock.ts';
 import { viewJob } from './view-job.ts';
@@ -78,6 +79,7 @@ function schedulerOf(cluster: LocalCluster, letGo: () => void): LocalScheduler {
     letGo();
   };
   return {
+    features: new Set(),
     async submit(spec) {
       opened();
       checkSpec(spec);
@@ -117,6 +119,17 @@ function schedulerOf(cluster: LocalCluster, letGo: () => void): LocalScheduler {
         if (states === undefined || states.includes(view.state)) jobs.push(view);
       }
       return jobs;
+    },
+    async changes() {
+      // Jobs of this machine are few and at hand: all of them, each time.
+      return { cursor: '', complete: true, jobs: await this.list() };
+    },
+    async output(nativeId, range) {
+      const view = viewJob(cluster, found(nativeId));
+      const attempt = view.attempts.find((a) => a.attempt === range.attempt);
+      if (attempt === undefined)
+        throw new SchedulerError('not-found', `job ${nativeId} has no attempt ${range.attempt}`);
+      return readRange(range.file === 'stdout' ? attempt.stdoutPath : attempt.stderrPath, range);
     },
     async nodes() {
       opened();

@@ -6,7 +6,7 @@ import type { Clock } from '../../clock.ts';
 import { emit, type Queries, transaction } from '../../database/index.ts';
 import { newId } from '../../id.ts';
 import type { Caller } from '../caller.ts';
-import { moveEpoch } from '../store.ts';
+import { moveEpoch } from '../epoch-store.ts';
 import type { TokenVerifier } from '../verify-token.ts';
 import type { Lockdown } from './lockdown.ts';
 import { heldLockdown, insertLockdown, markLifted } from './lockdown-store.ts';

@@ -12,7 +12,7 @@ import { systemCaller } from '../caller.ts';
 import { issueToken } from '../issue-token.ts';
 import { importPeople } from '../people/import-people.ts';
 import { testReplica } from '../people/people.fixture.ts';
-import { identityMigrations } from '../store.ts';
+import { identityMigrations } from '../tables-store.ts';
 import { exampleFacility, exampleRules } from '../token.fixture.ts';
 import { thresholdOf } from './notice.ts';
 import { noticesPage } from './notice-store.ts';

@@ -7,8 +7,8 @@ import type { Clock } from '../../clock.ts';
 import { type Queries, type TransactionQueries, transaction } from '../../database/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Caller } from '../caller.ts';
+import { moveEpoch } from '../epoch-store.ts';
 import { revokeTokenIn } from '../revoke-token.ts';
-import { moveEpoch } from '../store.ts';
 import { bearersLost } from './lost-bearers-store.ts';
 import { type Holdings, holdingsOf, type Losses, lossesBetween } from './membership.ts';
 import {

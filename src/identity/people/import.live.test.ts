@@ -13,7 +13,7 @@ import { testDatabase } from '../../database/testing.ts';
 import { Problem } from '../../problems.ts';
 import { type Caller, systemCaller } from '../caller.ts';
 import { type IssuedToken, issueSession, issueToken } from '../issue-token.ts';
-import { identityMigrations } from '../store.ts';
+import { identityMigrations } from '../tables-store.ts';
 import { exampleFacility, exampleRules } from '../token.fixture.ts';
 import { applyImport } from './apply-import.ts';
 import { type ImportInput, importPeople } from './import-people.ts';

@@ -35,7 +35,7 @@ export async function testReplica(
     notices: { days: [14, 3, 1] },
   };
   const live = liveProjects(exampleFacility);
-  const verifier = await openTokenVerifier(db, clock, settings.roles);
+  const verifier = await openTokenVerifier(db, clock, { settled: settings.roles });
   const imported = await openImportedProjects({ db, clock, live, settings, log: silentLog });
   const deps: PeopleDeps = {
     db,

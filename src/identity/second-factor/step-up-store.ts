@@ -1,7 +1,7 @@
 /** SQL of what a second factor does to sessions: one is stepped up, or all of a person's lose what they had. Both move the epoch, so that every replica sees it. */
 import { sql } from 'kysely';
 import type { TransactionQueries } from '../../database/index.ts';
-import { moveEpoch } from '../store.ts';
+import { moveEpoch } from '../epoch-store.ts';
 import type { FactorMethod } from './factor.ts';
 import { factorTables } from './factor-tables-store.ts';
 

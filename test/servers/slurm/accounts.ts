@@ -20,10 +20,16 @@ export interface SlurmAccount {
 export async function makeAccounts(
   env: Readonly<Record<string, string>>,
   cluster: string,
-  wanted: { readonly tiers: readonly SlurmTier[]; readonly accounts: readonly SlurmAccount[] },
+  wanted: {
+    readonly tiers: readonly SlurmTier[];
+    readonly accounts: readonly SlurmAccount[];
+    /** Unix users who get AdminLevel=Operator. */
+    readonly operators: readonly string[];
+  },
 ): Promise<void> {
   const read = await sacctmgr(env, ['-nP', 'list', 'assoc', `cluster=${cluster}`, 'format=account,user,qos']);
-  if (isComplete(read, wanted.accounts)) return;
+  const operators = wanted.operators.map((user) => ({ account: 'operators', user, tiers: [] }));
+  if (isComplete(read, [...wanted.accounts, ...operators])) return;
   const lines = [`add qos ${wanted.tiers.map((t) => t.name).join(',')}`];
   for (const { name, priority, preempts } of wanted.tiers) {
     // An empty `preempt=` is taken for all of them, which then is a loop.
@@ -36,6 +42,10 @@ export async function makeAccounts(
       `modify account ${account} cluster=${cluster} set qos=${tiers.join(',')} defaultqos=${tiers[0] ?? ''}`,
       `add user ${user} cluster=${cluster} account=${account}`,
     );
+  if (wanted.operators.length > 0)
+    lines.push(`add account operators cluster=${cluster} description=operators organization=beamway`);
+  for (const user of wanted.operators)
+    lines.push(`add user ${user} cluster=${cluster} account=operators adminlevel=Operator`);
   await sacctmgr(env, ['-i'], `${lines.join('\n')}\n`);
   const after = await sacctmgr(env, ['-nP', 'list', 'assoc', `cluster=${cluster}`, 'format=account,user,qos']);
   const qos = await sacctmgr(env, ['-nP', 'list', 'qos', 'format=name,priority,preempt']);

@@ -18,6 +18,8 @@ export interface SlurmPlan {
   readonly credExpireSeconds: number;
   readonly killWaitSeconds: number;
   readonly users: readonly string[];
+  /** System users of the agent; members of each user's private group. */
+  readonly operators: readonly string[];
 }
 
 export interface SlurmPorts {
@@ -42,7 +44,7 @@ export function unixUser(name: string): UnixUser {
   return { uid: Number(uid), gid: Number(gid) };
 }
 
-function ensureUser(name: string, more: readonly string[]): UnixUser {
+export function ensureUser(name: string, more: readonly string[]): UnixUser {
   try {
     return unixUser(name);
   } catch {
@@ -71,6 +73,10 @@ export async function configure(plan: SlurmPlan): Promise<SlurmPorts> {
     const user = ensureUser(name, ['-M', '-s', '/bin/sh', '-d', '/nonexistent']);
     mkdirSync(at('home', name), { recursive: true, mode: 0o700 });
     own(at('home', name), user, 0o700);
+  }
+  for (const operator of plan.operators) {
+    ensureUser(operator, ['-r', '-M', '-s', '/usr/sbin/nologin', '-d', '/nonexistent']);
+    for (const group of plan.users) execFileSync('/usr/sbin/usermod', ['-a', '-G', group, operator]);
   }
   const secret = (name: string, bytes: number, user: UnixUser): void => {
     if (!existsSync(at('etc', name))) writeFileSync(at('etc', name), randomBytes(bytes), { mode: 0o600 });

@@ -23,6 +23,8 @@ export interface SlurmOptions {
   readonly killWaitSeconds?: number;
   readonly tiers?: readonly SlurmTier[];
   readonly accounts?: readonly SlurmAccount[];
+  /** Unix users, made where they are missing, who are Slurm Operators. */
+  readonly operators?: readonly string[];
 }
 
 export interface SlurmServer {
@@ -53,7 +55,7 @@ export const TEST_ACCOUNTS: readonly SlurmAccount[] = [
 ];
 
 export async function startSlurm(options: SlurmOptions): Promise<SlurmServer> {
-  const { dir, cluster = 'lab', nodes = 8, tiers = TEST_TIERS, accounts = TEST_ACCOUNTS } = options;
+  const { dir, cluster = 'lab', nodes = 8, tiers = TEST_TIERS, accounts = TEST_ACCOUNTS, operators = [] } = options;
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   const plan: SlurmPlan = {
     dir,
@@ -63,6 +65,7 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmServer> {
     credExpireSeconds: options.credExpireSeconds ?? 5,
     killWaitSeconds: options.killWaitSeconds ?? 1,
     users: accounts.map((a) => a.user),
+    operators,
   };
   const ports = await configure(plan);
   const conf = join(dir, 'etc', 'slurm.conf');
@@ -118,7 +121,7 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmServer> {
     });
     const known = await sacctmgr(env, ['-nP', 'list', 'cluster', cluster, 'format=cluster']);
     if (!known.includes(cluster)) await sacctmgr(env, ['-i', 'add', 'cluster', cluster]);
-    await makeAccounts(env, cluster, { tiers, accounts });
+    await makeAccounts(env, cluster, { tiers, accounts, operators });
     begin({ name: 'slurmctld', user: slurmUser, argv: ['/usr/sbin/slurmctld', '-D'], env });
     await untilUp('slurmctld', async () => /\bUP\b/.test(await command('/usr/bin/scontrol', 'ping')));
     for (const name of names) {

@@ -36,7 +36,11 @@ export function facilityCommands(program: Command, client: () => Client): void {
       process.stdout.write(
         table(
           ['cluster', 'node', 'slots', 'free', 'state'],
-          clusters.flatMap((c) => c.nodes.map((n) => [c.name, n.name, n.slots, n.free, n.state])),
+          clusters.flatMap((c) =>
+            c.nodes.length === 0
+              ? [[c.name, '-', '-', '-', c.linked ? c.reason : 'its agent is not linked']]
+              : c.nodes.map((n) => [c.name, n.name, n.slots, n.free, n.state]),
+          ),
         ),
       );
     });
