@@ -9,7 +9,7 @@ help: ## this list
 setup: ## install the pinned Node and the libraries into this folder
 	@sh scripts/setup.sh
 
-demo: setup ## the LCLStream case study, end to end [CHAOS=control-plane] [FAULT=drop-one] [FRAMES=dir] [OUT=dir]
+demo: setup ## the LCLStream case study, end to end [SCHEDULER=slurm] [CHAOS=control-plane] [FAULT=drop-one] [FRAMES=dir] [OUT=dir]
 	@CHAOS='$(CHAOS)' FAULT='$(FAULT)' FRAMES='$(FRAMES)' OUT='$(OUT)' SCHEDULER='$(SCHEDULER)' sh scripts/with-node.sh examples/lclstream/demo.ts
 
 test: setup ## everything, on real servers; closes with "N passed, N failed, N skipped"

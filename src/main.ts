@@ -78,6 +78,32 @@ program
     },
   );
 
+for (const { verb, entry, what } of [
+  {
+    verb: 'slurm-agent',
+    entry: './slurm-agent-main.ts',
+    what: 'the agent of a Slurm cluster, on a login host, as a Slurm Operator of its own',
+  },
+  {
+    verb: 'slurm-signer',
+    entry: './slurm-signer-main.ts',
+    what: "the one process that holds Slurm's JWT key, beside the agent",
+  },
+] as const)
+  program
+    .command(verb)
+    .description(what)
+    .requiredOption('--config <file>', 'its own settings; writable by nobody else')
+    .option('--user <name>', 'started by root: become this user before any file is read')
+    .addHelpText(
+      'after',
+      `\nExample:\n  beamway ${verb} --config /etc/beamway/${verb}.yaml\nHow to set it up: docs/operate/slurm.md\n`,
+    )
+    .action(async (options: { config: string; user?: string }) => {
+      process.argv[2] = JSON.stringify(options);
+      await import(entry);
+    });
+
 const admin = program.command('admin').description('an administrator, made by whoever owns the state folder');
 admin
   .command('init')
@@ -227,6 +253,25 @@ program
     const report = checkFacility(options.facility);
     process.stdout.write(options.json === true ? `${JSON.stringify(report)}\n` : report.text);
     if (!report.ok) process.exitCode = EXIT.failed;
+  });
+
+const slurm = program.commands.find((c) => c.name() === 'slurm') ?? program.command('slurm');
+slurm
+  .description('a Slurm cluster, seen from one of its hosts')
+  .command('check')
+  .description('what the settings of a Slurm cost in seconds or risk; reads only. Exit 1 where there is a risk')
+  .option('--slurm-conf <file>', 'read this slurm.conf in place of asking the controller')
+  .option('--qos <file>', 'output of `sacctmgr -P show qos` in place of asking')
+  .option('--rest <url>', 'is slurmrestd there?')
+  .option('--bin <dir>', 'where scontrol and sacctmgr are', '/usr/bin')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nAsks the cluster of SLURM_CONF, by default /etc/slurm/slurm.conf. Exit 5 where Slurm cannot be asked.\n\nExamples:\n  beamway slurm check\n  beamway slurm check --slurm-conf slurm.conf --qos qos.txt --json\n',
+  )
+  .action(async (options: { slurmConf?: string; qos?: string; rest?: string; bin: string; json?: boolean }) => {
+    const { checkSlurm } = await import('./check-slurm.ts');
+    report(await checkSlurm(options, process.env), options.json);
   });
 
 program

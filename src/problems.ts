@@ -142,6 +142,11 @@ export const PROBLEMS = {
     remedy: 'Send headers and body without long pauses; repeat with the same Idempotency-Key.',
   },
   conflict: { status: 409, title: 'The present state forbids this', remedy: 'Read the object again and decide anew.' },
+  'job-ended': {
+    status: 409,
+    title: 'The job has ended',
+    remedy: 'An ended job never changes: submit a new one, with a new Idempotency-Key.',
+  },
   'import-too-large': {
     status: 409,
     title: 'The import would end too many members at once',
@@ -182,6 +187,17 @@ export const PROBLEMS = {
     title: 'No such tier for this project in this environment',
     remedy: 'errors lists the tiers that may be used.',
   },
+  'not-supported-here': {
+    status: 422,
+    title: 'The cluster cannot do this',
+    remedy: 'Leave out what errors names, or use an environment on another cluster.',
+  },
+  'account-refused': {
+    status: 403,
+    title: 'The cluster does not let you in',
+    remedy:
+      'Ask the operators whether you have a Unix account and a Slurm association for this project, and whether the path lies where you may write.',
+  },
   'job-too-large': {
     status: 422,
     title: 'No node set of the cluster can ever hold this job',
@@ -201,7 +217,7 @@ export const PROBLEMS = {
   'limit-reached': {
     status: 429,
     title: 'A limit of the project is reached',
-    remedy: 'Release something first, or ask the facility to raise the limit.',
+    remedy: 'Release something first, or ask the facility to raise the limit; `limit` names it.',
   },
   internal: {
     status: 500,
@@ -247,6 +263,8 @@ export interface RuleFinding {
 export interface ProblemExtras {
   readonly errors?: readonly FieldError[];
   readonly rules?: readonly RuleFinding[];
+  /** The limit that was met, by the name of whoever keeps it, such as QOSGrpNodeLimit. */
+  readonly limit?: string;
   readonly retryAfterSeconds?: number;
   readonly cause?: unknown;
 }
@@ -279,6 +297,7 @@ export interface ProblemDocument {
   readonly instance?: string;
   readonly errors?: readonly FieldError[];
   readonly rules?: readonly RuleFinding[];
+  readonly limit?: string;
 }
 
 export function problemDocument(problem: Problem, requestId: string): ProblemDocument {
@@ -293,6 +312,7 @@ export function problemDocument(problem: Problem, requestId: string): ProblemDoc
     instance: `urn:beamway:request:${requestId}`,
     ...(problem.extras.errors === undefined ? {} : { errors: problem.extras.errors }),
     ...(problem.extras.rules === undefined ? {} : { rules: problem.extras.rules }),
+    ...(problem.extras.limit === undefined ? {} : { limit: problem.extras.limit }),
   };
 }
 

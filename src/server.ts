@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import {
   auditRoutes,
+  clusterFactRoutes,
   clusterRoutes,
   facilityRoutes,
   factorRoutes,
@@ -189,7 +190,8 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     ...signInRoutes(login, () => origin),
     ...factorRoutes(factors),
     ...tokenRoutes({ ...issue, verifier }),
-    ...jobRoutes(compute),
+    ...jobRoutes({ ...compute, policy, circumstances }),
+    ...clusterFactRoutes(compute),
     ...clusterRoutes({ db, clock, facility, schedulers: compute.schedulers, links, tickets, policy, circumstances }),
     ...streamRoutes(streaming),
     ...runRoutes(pathway, executor),

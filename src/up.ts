@@ -238,7 +238,13 @@ async function startNodes(
 function withSlurm(folder: FacilityFolder): FacilityFolder {
   const [first, ...others] = folder.facility.clusters;
   if (first === undefined) return folder;
-  const clusters = [{ name: first.name, scheduler: 'slurm' as const }, ...others];
+  const slotsPerNode = first.scheduler === 'local' ? Math.max(...first.nodes.map((n) => n.slots)) : undefined;
+  const onSlurm = {
+    name: first.name,
+    scheduler: 'slurm' as const,
+    ...(slotsPerNode === undefined ? {} : { slotsPerNode }),
+  };
+  const clusters = [onSlurm, ...others];
   return { ...folder, facility: { ...folder.facility, clusters } };
 }
 

@@ -56,7 +56,8 @@ function importsOf(file: string): Import[] {
 }
 
 const roomOf = (file: string): string | undefined => /^src\/([^/]+)\//.exec(file)?.[1];
-const isTest = (file: string): boolean => /\.(test|conformance)\.ts$|\/testing\.ts$|shared-test-server\.ts$/.test(file);
+const isTest = (file: string): boolean =>
+  /\.(test|conformance|fixture)\.ts$|\/testing\.ts$|shared-test-server\.ts$/.test(file);
 const product = sources.filter((f) => f.startsWith('src/') && !isTest(f));
 
 test('every folder of src/ is a room of the dependency rule, or stands apart', () => {

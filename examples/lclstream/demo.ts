@@ -12,6 +12,7 @@ import { allJobs, clusterIsFull, fillCluster, ganttBars, until, wasPreempted, wa
 import { type BeamlineEvent, startBeamTime } from './demo/beam-time.ts';
 import { judge } from './demo/judge.ts';
 import { alarm, closingTable, progress, say, step } from './demo/narrate.ts';
+import { stageApplication } from './demo/stage-application.ts';
 import { type System, startSystem } from './demo/system.ts';
 import { readBeamlineOutput } from './report/read-beamline-output.ts';
 import { renderReport } from './report/render-report.ts';
@@ -40,7 +41,9 @@ if (fault !== undefined && fault !== 'drop-one') usage(`FAULT=${fault}: only dro
 if (framesDir !== undefined && !(await stat(framesDir).catch(() => undefined))?.isDirectory())
   usage(`FRAMES=${framesDir}: no such folder`);
 if (!Number.isSafeInteger(frameCount) || frameCount < FEWEST) usage(`FRAME_COUNT: a whole number, at least ${FEWEST}`);
-if (setting('SCHEDULER') !== undefined && setting('SCHEDULER') !== 'local') usage('SCHEDULER: only local is there yet');
+const scheduler = setting('SCHEDULER') ?? 'local';
+if (scheduler !== 'local' && scheduler !== 'slurm') usage(`SCHEDULER=${scheduler}: local or slurm`);
+const slurm = scheduler === 'slurm';
 
 function usage(text: string): never {
   process.stderr.write(`demo: ${text}\n`);
@@ -92,11 +95,13 @@ try {
 }
 
 async function demonstrate(): Promise<number> {
-  step('A facility starts: database, control plane, data streaming node, a cluster of 4 nodes with 4 slots each');
+  step(
+    `A facility starts: database, control plane, data streaming node, ${slurm ? 'a real Slurm with' : 'a cluster of'} 4 nodes with 4 slots each`,
+  );
   const settings = Object.entries(process.env).filter(([name]) => /^(PATH|HOME|BEAMWAY_.*)$/.test(name));
   const environment = Object.fromEntries(settings);
   const upLog = join(logs, 'up.log');
-  const first = await startSystem(state, upLog, environment);
+  const first = await startSystem(state, upLog, { environment, slurm });
   system = first;
   const { url, adminToken } = first.ready;
   say(`${url}, data streaming node ${first.ready.nodes.map((n) => `${n.name} (pid ${n.pid})`).join(', ')}`);
@@ -121,6 +126,18 @@ async function demonstrate(): Promise<number> {
   const client: Client = createClient({ url, token: minted.value });
   say(`${minted.id} in environment ace (open enclave)`);
 
+  const roots = first.ready.slurm?.roots;
+  const staged =
+    roots === undefined
+      ? { application: HERE.replace(/\/$/, ''), interpreter: process.execPath }
+      : await stageApplication({ example: HERE, modules: join(ROOT, 'node_modules') }, roots['demo'] ?? '');
+  if (slurm) {
+    const found = await createClient({ url, token: adminToken }).call('cluster.diagnostics', {
+      params: { id: 'local' },
+    });
+    say(`Slurm ${found.slurmVersion}, an agent and a signer as Unix users of their own; jobs run as bw-demo`);
+  }
+
   step('Batch users fill the cluster');
   const load = await fillCluster(client, 60);
   await until(() => clusterIsFull(client), 20_000, 'the cluster is full');
@@ -134,9 +151,9 @@ async function demonstrate(): Promise<number> {
     '--environment',
     'ace',
     '--parameter',
-    `application=${HERE.replace(/\/$/, '')}`,
+    `application=${staged.application}`,
     '--parameter',
-    `interpreter=${process.execPath}`,
+    `interpreter=${staged.interpreter}`,
     '--detach',
   ])) as { id: string };
   const running = await until(
@@ -154,7 +171,15 @@ async function demonstrate(): Promise<number> {
   const attempt = running.job.attempts[0];
   const startMs =
     attempt === undefined ? Number.NaN : Date.parse(attempt.startedAt) - Date.parse(running.job.submittedAt);
-  const preempted = (await allJobs(client)).filter(wasPreempted);
+  // Slurm's own record of why a job was put back comes a moment after that.
+  const preempted = await until(
+    async () => {
+      const those = (await allJobs(client)).filter(wasPreempted);
+      return those.length > 0 ? those : undefined;
+    },
+    10_000,
+    'batch jobs were preempted',
+  );
   say(
     `${running.job.id} runs on ${attempt?.placement.map((p) => p.node).join(' and ') ?? '?'}, ${startMs} ms after it was submitted; it preempted ${preempted.length} batch jobs`,
   );
@@ -208,7 +233,7 @@ async function demonstrate(): Promise<number> {
       'frames go on without the control plane',
     );
     meanwhile.sent = sent.count - from;
-    system = await startSystem(state, upLog, environment);
+    system = await startSystem(state, upLog, { environment, slurm });
     outages.push({ label: 'control plane killed', startMs: began, endMs: Date.now() });
     const same =
       system.ready.nodes.every((node) => first.ready.nodes.some((n) => n.pid === node.pid)) && system.ready.url === url;

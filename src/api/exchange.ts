@@ -33,6 +33,8 @@ export interface Exchange {
   readonly remoteAddress: string;
   readonly authorization: string | undefined;
   readonly idempotencyHeader: string | undefined;
+  /** Of a client that goes on with a stream of events. */
+  readonly lastEventId: string | undefined;
   /** Aborted when the client goes away or the replica drains. */
   readonly signal: AbortSignal;
   readonly raw: { params: unknown; query: unknown; body: unknown };
@@ -71,6 +73,8 @@ export interface RequestFacts {
   readonly remoteAddress: string;
   readonly authorization: string | undefined;
   readonly idempotencyHeader: string | undefined;
+  /** Of a client that goes on with a stream of events. */
+  readonly lastEventId: string | undefined;
   readonly signal: AbortSignal;
 }
 

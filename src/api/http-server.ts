@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -15,14 +16,15 @@ import { type AddressList, addressList } from '../address-list.ts';
 import { newId } from '../id.ts';
 import { asProblem, Problem, type ProblemDocument, problemDocument } from '../problems.ts';
 import { clientAddress } from './client-address.ts';
-import { OPERATIONS, type Operation, type OperationId } from './contract/index.ts';
+import { OPERATIONS, type Operation, type OperationId, type ServerEvent } from './contract/index.ts';
+import { eventStream } from './event-stream.ts';
 import { type Answered, type Exchange, newExchange } from './exchange.ts';
 import { type AppliedLimit, limitHeaders } from './limit-headers.ts';
 import { oauthAnswer } from './oauth-answer.ts';
 import { openapiText } from './openapi.ts';
 import type { Page } from './pages/page.ts';
 import { type PageDeps, servePages } from './pages/serve-pages.ts';
-import { beforeBody, fail, type PipelineDeps, withBody } from './pipeline.ts';
+import { beforeBody, checkStanding, fail, type PipelineDeps, withBody } from './pipeline.ts';
 import { endWithProblem } from './raw-problem.ts';
 import { FORM_BYTES, FORM_TYPE, readForm } from './read-form.ts';
 import { requestsInFlight } from './requests-in-flight.ts';
@@ -113,7 +115,8 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
     for (const [name, value] of limitHeaders(exchange.limited)) reply.header(name, value);
     if (answer.status === 401) reply.header('www-authenticate', 'Bearer');
     if (draining.signal.aborted) reply.header('connection', 'close');
-    const { native, cacheSeconds } = exchange.operation;
+    const { native, cacheSeconds, events } = exchange.operation;
+    if (events && answer.status < 400) return reply.headers(EVENT_HEADERS).send(eventsOf(deps, exchange, answer));
     if (native === 'oauth') reply.header('cache-control', 'no-store').header('pragma', 'no-cache');
     else if (cacheSeconds > 0 && answer.status < 400) reply.header('cache-control', `public, max-age=${cacheSeconds}`);
     if (native === 'oauth' && answer.status >= 400)
@@ -134,6 +137,7 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
           remoteAddress: request.clientAddress,
           authorization: request.headers.authorization,
           idempotencyHeader: headerText(request.headers['idempotency-key']),
+          lastEventId: headerText(request.headers['last-event-id']),
           signal: operation.longPoll ? goneOr(draining.signal, reply) : draining.signal,
         });
         exchanges.set(request, exchange);
@@ -211,6 +215,15 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
       await app.close();
     },
   };
+}
+
+/** `x-accel-buffering`: a proxy that collects an answer before it passes it on would make a stream of events a long wait. */
+const EVENT_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
+
+function eventsOf(deps: PipelineDeps, exchange: Exchange, { body }: Answered): Readable {
+  const { clock, log } = deps;
+  const check = (): Promise<void> => checkStanding(deps, exchange);
+  return eventStream(body as AsyncIterable<ServerEvent>, { clock, log, check, signal: exchange.signal });
 }
 
 /** Fastify's own failures while it reads a request, as ours. */

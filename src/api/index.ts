@@ -15,6 +15,7 @@ export { signInPages } from './pages/sign-in-pages.ts';
 export { PIPELINE, type PipelineDeps } from './pipeline.ts';
 export type { Routes } from './route.ts';
 export { auditRoutes } from './routes/audit-routes.ts';
+export { clusterFactRoutes } from './routes/cluster-fact-routes.ts';
 export { clusterRoutes } from './routes/cluster-link-routes.ts';
 export { facilityRoutes } from './routes/facility-routes.ts';
 export { factorRoutes } from './routes/factor-routes.ts';

@@ -24,6 +24,8 @@ function parametersOf(schema: z.ZodObject, where: 'path' | 'query'): object[] {
   }));
 }
 
+const LAST_EVENT = { name: 'Last-Event-ID', in: 'header', required: false, schema: { type: 'string', maxLength: 64 } };
+
 function operationObject(operation: Operation): object {
   const key = { name: 'Idempotency-Key', in: 'header', required: false, schema: { type: 'string', maxLength: 200 } };
   return {
@@ -37,6 +39,7 @@ function operationObject(operation: Operation): object {
       ...parametersOf(operation.params, 'path'),
       ...parametersOf(operation.query, 'query'),
       ...(operation.idempotent ? [key] : []),
+      ...(operation.events ? [LAST_EVENT] : []),
     ],
     ...(operation.body === undefined
       ? {}
@@ -51,7 +54,9 @@ function operationObject(operation: Operation): object {
     responses: {
       [operation.success]: {
         description: 'Done',
-        content: { 'application/json': { schema: schemaOf(operation.response, 'output') } },
+        content: operation.events
+          ? { 'text/event-stream': { schema: { type: 'string' } } }
+          : { 'application/json': { schema: schemaOf(operation.response, 'output') } },
       },
       default:
         operation.native === 'oauth'

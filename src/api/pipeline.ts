@@ -101,14 +101,27 @@ export async function fail(deps: PipelineDeps, exchange: Exchange, thrown: unkno
   return exchange.answer;
 }
 
+/** Is what was allowed when the request came still so? For answers that go on for long. Throws the Problem that ends them. */
+export async function checkStanding(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  const { operation, located, remoteAddress, authorization = '' } = exchange;
+  const caller = await deps.verifier.verify(bearerOf(authorization), { address: remoteAddress });
+  const { action } = operation;
+  if (!isAction(action)) return;
+  const question = { caller, action, resource: located.resource, circumstances: circumstancesOf(deps, caller, action) };
+  const decision = deps.policy.decide(question);
+  if (!decision.allowed) throw refusalOf(question, decision);
+}
+
+/** `Authorization: <token>` without a scheme is what S3M's clients send; both are read. */
+const bearerOf = (header: string): string => header.replace(/^bearer +/i, '');
+
 async function authenticate(deps: PipelineDeps, exchange: Exchange): Promise<void> {
   if (exchange.operation.action === 'none') return;
   const header = exchange.authorization;
   if (header === undefined || header === '') throw new Problem('token-missing', 'This operation needs a bearer.');
-  // `Authorization: <token>` without a scheme is what S3M's clients send; both are read.
   const address = exchange.remoteAddress;
   try {
-    exchange.caller = await deps.verifier.verify(header.replace(/^bearer +/i, ''), { address });
+    exchange.caller = await deps.verifier.verify(bearerOf(header), { address });
   } catch (thrown) {
     if (!(thrown instanceof WrongSource)) throw thrown;
     // Known, but not from there: the denial is that token's.

@@ -15,6 +15,8 @@ export interface Call<O extends Operation> {
   readonly idempotencyKey: string | undefined;
   readonly requestId: string;
   readonly remoteAddress: string;
+  /** Of a client that goes on with a stream of events, as it came. */
+  readonly lastEventId: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -42,5 +44,7 @@ export interface ErasedCall {
   readonly idempotencyKey: string | undefined;
   readonly requestId: string;
   readonly remoteAddress: string;
+  /** Of a client that goes on with a stream of events, as it came. */
+  readonly lastEventId: string | undefined;
   readonly signal: AbortSignal;
 }

@@ -19,6 +19,7 @@ function exchangeOf(operation: Operation, parts: Parts): Exchange {
     remoteAddress: '127.0.0.1',
     authorization: undefined,
     idempotencyHeader: parts.key,
+    lastEventId: undefined,
     signal: new AbortController().signal,
   });
   Object.assign(exchange.raw, { params: parts.params ?? {}, query: parts.query ?? {}, body: parts.body });

@@ -1,7 +1,8 @@
 /** Cancels a job: the wish is a row first, so that it is carried out even when the scheduler is away just now. */
 import type { ComputeDeps } from './deps.ts';
-import { carryOutCancel } from './follow-jobs.ts';
+
 import { type Job, jobEnded } from './job.ts';
+import { carryOutCancel } from './settle-job.ts';
 import { jobById, requestCancel } from './store.ts';
 
 export async function cancelJob(deps: ComputeDeps, job: Job): Promise<Job> {

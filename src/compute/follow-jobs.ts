@@ -1,19 +1,18 @@
 /**
- * Keeps our copy of the jobs true: one follower per cluster, woken by the scheduler and at least every two seconds. Level-triggered: hands
- * over what was accepted, carries out cancellations, copies what the scheduler says, in that order, from what is now.
+ * Keeps our copy of the jobs true: one follower per cluster, woken by the scheduler and at least every two seconds. A look asks what has changed and reads those jobs, the ones
+ * not handed over yet and the ones to be cancelled; every 30 s, and whenever the scheduler says all it has, every open job is compared. settle-job.ts says what comes of each.
  */
 import type { ComputeDeps } from './deps.ts';
-import { handOver } from './hand-over.ts';
-import { follow, type Job } from './job.ts';
-import { saveJob } from './save-job.ts';
-import { hasEnded, type NativeJob, type Scheduler, SchedulerError } from './scheduler.ts';
-import { openJobs } from './store.ts';
+import { openJobs, openJobsOf, unsettledJobs } from './follow-store.ts';
+import type { Job } from './job.ts';
+import type { NativeJob, Scheduler } from './scheduler.ts';
+import { settleJob } from './settle-job.ts';
 
 const LOOK_EVERY_MS = 2000;
-/** A job accepted longer ago than this was left behind by whoever submitted it. */
-const HAND_OVER_MS = 3000;
-/** A job the scheduler does not know so long after we gave it is lost. */
-const LOST_AFTER_MS = 30_000;
+/** What was missed, for whatever reason, is found this soon. */
+const COMPARE_EVERY_MS = 30_000;
+/** A cancellation under way is ordered again no sooner: KillWait alone may be 30 s. */
+const CANCEL_AGAIN_MS = 10_000;
 
 export interface JobFollower {
   /** Looks now; resolves when our copy is as new as this call. */
@@ -21,10 +20,34 @@ export interface JobFollower {
   stop(): Promise<void>;
 }
 
+interface Following {
+  readonly deps: ComputeDeps;
+  readonly cluster: string;
+  readonly scheduler: Scheduler;
+  /** Up to where changes have been copied. */
+  cursor: string | undefined;
+  /** In milliseconds of the monotonic clock; undefined: never. */
+  comparedAtMs: number | undefined;
+  /** Heard of, but not copied: copying failed. By key. */
+  readonly again: Map<string, NativeJob>;
+  /** When the end of a job was ordered last, by id. */
+  readonly orderedAtMs: Map<string, number>;
+}
+
 export function followJobs(deps: ComputeDeps, cluster: string): JobFollower {
   const scheduler = deps.schedulers.get(cluster);
   if (scheduler === undefined) throw new Error(`cluster ${cluster} has no scheduler`);
+  const following: Following = {
+    deps,
+    cluster,
+    scheduler,
+    cursor: undefined,
+    comparedAtMs: undefined,
+    again: new Map(),
+    orderedAtMs: new Map(),
+  };
   let stopped = false;
+  let failing = false;
   let current: Promise<void> | undefined;
   let next: Promise<void> | undefined;
   let cancelTimer = (): void => undefined;
@@ -36,7 +59,7 @@ export function followJobs(deps: ComputeDeps, cluster: string): JobFollower {
   /** At most one look under way and one waiting: a wake during a look may concern what that look has already read. */
   const look = (): Promise<void> => {
     if (current === undefined) {
-      current = once(deps, scheduler, cluster).finally(() => {
+      current = once(following).finally(() => {
         current = undefined;
         arm();
       });
@@ -50,9 +73,19 @@ export function followJobs(deps: ComputeDeps, cluster: string): JobFollower {
       });
     return next;
   };
+  /** A scheduler that is away is said to be so once, not every two seconds. */
   const wake = (): void => {
-    if (!stopped)
-      look().catch((cause: unknown) => deps.log.warn({ cluster, err: cause }, 'jobs could not be followed'));
+    if (stopped) return;
+    look().then(
+      () => {
+        if (failing) deps.log.info({ cluster }, 'jobs are followed again');
+        failing = false;
+      },
+      (cause: unknown) => {
+        if (!failing) deps.log.warn({ cluster, err: cause }, 'jobs could not be followed');
+        failing = true;
+      },
+    );
   };
   const unwatch = scheduler.watch(wake);
   wake();
@@ -68,47 +101,58 @@ export function followJobs(deps: ComputeDeps, cluster: string): JobFollower {
   };
 }
 
-async function once(deps: ComputeDeps, scheduler: Scheduler, cluster: string): Promise<void> {
-  const open = await openJobs(deps.db, cluster);
-  if (open.length === 0) return;
-  const natives = new Map((await scheduler.list()).map((n) => [n.key, n]));
-  for (const job of open) {
-    const native = natives.get(job.id);
+async function once(following: Following): Promise<void> {
+  const { deps, scheduler, again } = following;
+  const atMs = deps.clock.monotonic();
+  const changes = await scheduler.changes(following.cursor);
+  const { comparedAtMs } = following;
+  const isDue = comparedAtMs === undefined || atMs - comparedAtMs >= COMPARE_EVERY_MS;
+  const all = changes.complete ? changes.jobs : isDue ? await scheduler.list() : undefined;
+  const heard = new Map(again);
+  for (const native of all ?? changes.jobs) heard.set(native.key, native);
+  const jobs = await toSettle(following, [...heard.keys()], all !== undefined);
+  const failed = new Map<string, NativeJob>();
+  for (const job of jobs) {
+    const native = heard.get(job.id);
+    if (native === undefined && isOrdered(following, job, atMs)) continue;
     try {
-      await settle(deps, job, native);
+      await settleJob(deps, job, { native, complete: all !== undefined });
+      if (job.cancelRequestedAt !== null) following.orderedAtMs.set(job.id, atMs);
     } catch (cause) {
+      if (native !== undefined) failed.set(job.id, native);
       deps.log.warn({ job: job.id, err: cause }, 'a job could not be followed');
     }
   }
+  again.clear();
+  for (const [key, native] of failed) again.set(key, native);
+  forgetOrders(following, jobs);
+  following.cursor = changes.cursor;
+  if (all !== undefined) following.comparedAtMs = atMs;
 }
 
-async function settle(deps: ComputeDeps, job: Job, native: NativeJob | undefined): Promise<void> {
-  if (native === undefined) {
-    if (job.cancelRequestedAt !== null && job.nativeId === null)
-      return saveJob(deps, { ...job, state: 'cancelled', reason: 'cancelled before it reached the scheduler' });
-    // Whoever submitted it is handing it over now; claims made twice would void each other.
-    if (job.nativeId === null && deps.clock.now() - job.updatedAt.getTime() < HAND_OVER_MS) return;
-    if (job.nativeId === null) return void (await handOver(deps, job, { tell: true }).catch(() => undefined)); // a refusal is written into the job
-    if (deps.clock.now() - job.updatedAt.getTime() > LOST_AFTER_MS)
-      return saveJob(deps, { ...job, state: 'lost', reason: 'the scheduler no longer knows it' });
-    return;
-  }
-  if (job.cancelRequestedAt !== null && !hasEnded(native.state))
-    return void (await carryOutCancel(deps, { ...job, nativeId: native.nativeId }));
-  const known = follow(job, native, new Date(deps.clock.now()));
-  if (known !== job) await saveJob(deps, known, job.state);
+async function toSettle(
+  { deps, cluster }: Following,
+  heardOf: readonly string[],
+  complete: boolean,
+): Promise<readonly Job[]> {
+  if (complete) return openJobs(deps.db, cluster);
+  const unsettled = await unsettledJobs(deps.db, cluster);
+  const have = new Set(unsettled.map((j) => j.id));
+  const changed = await openJobsOf(
+    deps.db,
+    cluster,
+    heardOf.filter((id) => !have.has(id)),
+  );
+  return [...unsettled, ...changed];
 }
 
-/** Asks the scheduler to end the job and copies what it says; leaves the wish standing where it does not answer. */
-export async function carryOutCancel(deps: ComputeDeps, job: Job): Promise<Job> {
-  const scheduler = deps.schedulers.get(job.cluster);
-  if (scheduler === undefined || job.nativeId === null) return job;
-  try {
-    const known = follow(job, await scheduler.cancel(job.nativeId), new Date(deps.clock.now()));
-    if (known !== job) await saveJob(deps, known, job.state);
-    return known;
-  } catch (cause) {
-    if (cause instanceof SchedulerError) return job;
-    throw cause;
-  }
+/** Its end was ordered a moment ago, and nothing has been heard of it since. */
+function isOrdered({ orderedAtMs }: Following, job: Job, atMs: number): boolean {
+  const orderedAt = orderedAtMs.get(job.id);
+  return job.nativeId !== null && orderedAt !== undefined && atMs - orderedAt < CANCEL_AGAIN_MS;
+}
+
+function forgetOrders({ orderedAtMs }: Following, jobs: readonly Job[]): void {
+  const cancelling = new Set(jobs.filter((j) => j.cancelRequestedAt !== null).map((j) => j.id));
+  for (const id of orderedAtMs.keys()) if (!cancelling.has(id)) orderedAtMs.delete(id);
 }

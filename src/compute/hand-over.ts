@@ -5,10 +5,13 @@
 
 import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
+import { dependenciesNow } from './dependencies.ts';
 import type { ComputeDeps } from './deps.ts';
 import { follow, type Job } from './job.ts';
 import { saveJob, tellChange } from './save-job.ts';
 import { SchedulerError } from './scheduler.ts';
+import { schedulerProblem } from './scheduler-problem.ts';
+import { schedulerSpec } from './scheduler-spec.ts';
 import { saveProgress } from './store.ts';
 
 export interface HandOverOptions {
@@ -16,28 +19,16 @@ export interface HandOverOptions {
   readonly tell: boolean;
 }
 
-/** Throws only what the caller can mend (`job-too-large`, `limit-reached`, `invalid-request`); the job then has failed. */
+/** Throws only what the caller can mend (`job-too-large`, `limit-reached`, `account-refused`, `invalid-request`); the job then has failed. */
 export async function handOver(deps: ComputeDeps, job: Job, { tell }: HandOverOptions = { tell: false }): Promise<Job> {
   const scheduler = deps.schedulers.get(job.cluster);
   if (scheduler === undefined) throw new Error(`cluster ${job.cluster} has no scheduler`);
-  const { spec } = job;
   try {
+    const readiness = await dependenciesNow(deps.db, job);
+    if (readiness.kind === 'not-yet') return job;
+    if (readiness.kind === 'impossible') return await endBefore(deps, job, readiness.reason);
     const claims = await deps.claimStreams(job);
-    const native = await scheduler.submit({
-      key: job.id,
-      name: spec.name,
-      project: job.project,
-      user: job.subject,
-      tier: spec.tier,
-      script: spec.script,
-      arguments: spec.arguments,
-      environment: spec.variables,
-      nodes: spec.nodes,
-      slotsPerNode: spec.slotsPerNode,
-      timeLimitSeconds: spec.timeLimitSeconds,
-      requeue: spec.requeue,
-      claims,
-    });
+    const native = await scheduler.submit(schedulerSpec(job, { claims, dependsOn: readiness.dependsOn }));
     const known = follow(job, native, new Date(deps.clock.now()));
     await transaction(deps.db, async (trx) => {
       if ((await saveProgress(trx, known)) && tell) await tellChange(trx, known, 'handed-over');
@@ -57,23 +48,13 @@ export async function handOver(deps: ComputeDeps, job: Job, { tell }: HandOverOp
     }
     if (!(cause instanceof SchedulerError)) throw cause;
     await saveJob(deps, { ...job, state: 'failed', reason: `the scheduler refused it: ${cause.message}` });
-    throw problemOf(cause);
+    throw schedulerProblem(cause);
   }
 }
 
-function problemOf(error: SchedulerError): Problem {
-  switch (error.kind) {
-    case 'too-large':
-      return new Problem('job-too-large', error.message);
-    case 'limit':
-      return new Problem('limit-reached', error.message);
-    case 'unknown-tier':
-      return new Problem('unknown-tier', error.message);
-    case 'refused':
-    case 'invalid':
-    case 'not-found':
-      return new Problem('invalid-request', error.message);
-    case 'unavailable':
-      return new Problem('unavailable', error.message, { retryAfterSeconds: 2 });
-  }
+/** What it waited for will never be: it ends without having reached the scheduler. */
+async function endBefore(deps: ComputeDeps, job: Job, reason: string): Promise<Job> {
+  const ended: Job = { ...job, state: 'failed', reason };
+  await saveJob(deps, ended);
+  return ended;
 }

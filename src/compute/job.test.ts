@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { follow, type Job, type JobState, jobEnded } from './job.ts';
+import { JOB_STATES } from '../api/contract/jobs.ts';
+import {
+  changedAttempts,
+  ENDED_STATES,
+  follow,
+  type Job,
+  type JobState,
+  jobEnded,
+  NO_FACTS,
+  OPEN_STATES,
+  tasksOf,
+} from './job.ts';
 import { NATIVE_JOB_STATES, type NativeJob } from './scheduler.ts';
 
 const AT = new Date(5000);
@@ -25,6 +36,7 @@ const job = (change: Partial<Job> = {}): Job => ({
   },
   state: 'accepted',
   reason: 'on its way to the scheduler',
+  facts: NO_FACTS,
   submittedBy: 'tok_1',
   subject: 'ada',
   requestId: 'req_1',
@@ -62,6 +74,7 @@ test('a job takes over state, reason, native id and attempts of its scheduler', 
   );
   assert.deepEqual(known.attempts, [
     {
+      task: null,
       attempt: 1,
       startedAt: new Date(10),
       endedAt: null,
@@ -97,14 +110,72 @@ test('what is not the scheduler’s to say stays as it was', () => {
         nativeId: _a,
         state: after,
         reason: _b,
+        facts: _j,
         attempts: _c,
         updatedAt: _d,
         ...kept
       } = follow(before, native({ state, reason, name: 'other', project: 'other', user: 'other' }), AT);
-      const { nativeId: _e, state: _f, reason: _g, attempts: _h, updatedAt: _i, ...had } = before;
+      const { nativeId: _e, state: _f, reason: _g, facts: _k, attempts: _h, updatedAt: _i, ...had } = before;
       assert.deepEqual(kept, had);
       assert.equal(after, state);
-      assert.equal(jobEnded(after), ['completed', 'failed', 'cancelled', 'timed-out', 'node-failed'].includes(state));
+      assert.equal(
+        jobEnded(after),
+        ['completed', 'failed', 'cancelled', 'timed-out', 'node-failed', 'lost'].includes(state),
+      );
     }),
   );
+});
+
+test('a job takes over what its scheduler alone knows, and loses it where it is said no more', () => {
+  const tasks = { total: 3, waiting: 1, running: 1, completed: 1, failed: 0 };
+  const more = { reasonCode: 'QOSGrpNodeLimit', partition: 'gpu', account: 'demo', unixUser: 'bw-demo', tasks };
+  const known = follow(job(), native({ ...more, expectedStartMs: 99 }), AT);
+  assert.deepEqual(known.facts, { ...more, expectedStartMs: 99 });
+  assert.deepEqual(follow(known, native(), AT).facts, NO_FACTS);
+});
+
+test('attempts of an array stand by task and number, and only those that are new are written', () => {
+  const of = (task: number, attempt: number, endedAtMs?: number) => ({
+    task,
+    attempt,
+    startedAtMs: 1,
+    placement: [],
+    stdoutPath: '/o',
+    stderrPath: '/e',
+    ...(endedAtMs === undefined ? {} : { endedAtMs }),
+  });
+  const first = follow(job(), native({ attempts: [of(10, 1), of(2, 2), of(2, 1)] }), AT);
+  assert.deepEqual(
+    first.attempts.map((a) => [a.task, a.attempt]),
+    [
+      [2, 1],
+      [2, 2],
+      [10, 1],
+    ],
+  );
+  const next = follow(first, native({ attempts: [of(2, 1), of(2, 2, 5), of(10, 1), of(11, 1)] }), AT);
+  assert.deepEqual(
+    changedAttempts(first, next).map((a) => [a.task, a.attempt]),
+    [
+      [2, 2],
+      [11, 1],
+    ],
+  );
+});
+
+test('the states of the room, of the contract and of the scheduler port are the same', () => {
+  assert.deepEqual([...OPEN_STATES, ...ENDED_STATES].sort(), [...JOB_STATES].sort());
+  assert.deepEqual(['accepted', ...NATIVE_JOB_STATES].sort(), [...JOB_STATES].sort());
+});
+
+test('tasks are counted as Slurm numbers them', () => {
+  const naturals = fc.nat(500);
+  fc.assert(
+    fc.property(naturals, naturals, fc.integer({ min: 1, max: 50 }), (first, more, step) => {
+      let count = 0;
+      for (let task = first; task <= first + more; task += step) count += 1;
+      assert.equal(tasksOf({ array: { first, last: first + more, step } }), count);
+    }),
+  );
+  assert.equal(tasksOf({}), 1);
 });

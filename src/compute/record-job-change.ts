@@ -38,5 +38,5 @@ export async function recordJobChange(audit: AuditLog, event: OutboxEvent): Prom
 /** Where a job begins, is pushed aside and ends; what lies between is the scheduler's own business. */
 function isRecorded(act: JobAct): boolean {
   if (act === 'updated') return false;
-  return act === 'handed-over' || act === 'running' || act === 'preempting' || jobEnded(act);
+  return act === 'handed-over' || act === 'running' || act === 'preempting' || act === 'suspended' || jobEnded(act);
 }

@@ -1,101 +1,15 @@
-/** The only SQL of the room `compute`: jobs, with their attempts as rows. */
-import { type Kysely, sql } from 'kysely';
-import type { Queries, RoomMigration } from '../database/index.ts';
-import type { Attempt, Job, JobSpec, JobState } from './job.ts';
+/** Jobs in the database, with their attempts as rows: made, read, changed. Followers read through follow-store.ts. */
+import { sql } from 'kysely';
+import type { Queries } from '../database/index.ts';
+import { type Attempt, type Job, type JobSpec, type JobState, type NativeFacts, NO_FACTS, tasksOf } from './job.ts';
+import { type AttemptRow, isOpen, type JobRow, NO_TASK, tables } from './tables-store.ts';
 
-type JobRow = {
-  id: string;
-  project: string;
-  environment: string;
-  cluster: string;
-  native_id: string | null;
-  key: string | null;
-  spec: string;
-  state: JobState;
-  reason: string;
-  submitted_by: string;
-  subject: string;
-  request_id: string;
-  cancel_requested_at: Date | null;
-  submitted_at: Date;
-  updated_at: Date;
-};
-
-type AttemptRow = {
-  job: string;
-  attempt: number;
-  started_at: Date;
-  ended_at: Date | null;
-  placement: string;
-  outcome: string | null;
-  exit_code: number | null;
-  signal: string | null;
-  stdout_path: string;
-  stderr_path: string;
-};
-
-type ComputeTables = {
-  compute_job: JobRow;
-  compute_attempt: AttemptRow;
-};
-
-const ENDED_STATES = ['completed', 'failed', 'cancelled', 'timed-out', 'node-failed', 'lost'] as const;
-
-export const computeMigrations: Record<string, RoomMigration> = {
-  '001-job': {
-    async up(db: Kysely<never>): Promise<void> {
-      await db.schema
-        .createTable('compute_job')
-        .addColumn('id', 'text', (c) => c.primaryKey())
-        .addColumn('project', 'text', (c) => c.notNull())
-        .addColumn('environment', 'text', (c) => c.notNull())
-        .addColumn('cluster', 'text', (c) => c.notNull())
-        .addColumn('native_id', 'text')
-        .addColumn('key', 'text')
-        .addColumn('spec', 'text', (c) => c.notNull())
-        .addColumn('state', 'text', (c) => c.notNull())
-        .addColumn('reason', 'text', (c) => c.notNull())
-        .addColumn('submitted_by', 'text', (c) => c.notNull())
-        .addColumn('subject', 'text', (c) => c.notNull())
-        .addColumn('cancel_requested_at', 'timestamptz')
-        .addColumn('submitted_at', 'timestamptz', (c) => c.notNull())
-        .addColumn('updated_at', 'timestamptz', (c) => c.notNull())
-        .addUniqueConstraint('one_job_per_key', ['project', 'key'])
-        .execute();
-      await sql`create index compute_job_newest on compute_job (project, submitted_at desc, id desc)`.execute(db);
-      await sql`create index compute_job_open on compute_job (cluster) where state in ('accepted', 'queued', 'running', 'completing', 'preempting')`.execute(
-        db,
-      );
-      await db.schema
-        .createTable('compute_attempt')
-        .addColumn('job', 'text', (c) => c.notNull().references('compute_job.id'))
-        .addColumn('attempt', 'integer', (c) => c.notNull())
-        .addColumn('started_at', 'timestamptz', (c) => c.notNull())
-        .addColumn('ended_at', 'timestamptz')
-        .addColumn('placement', 'text', (c) => c.notNull())
-        .addColumn('outcome', 'text')
-        .addColumn('exit_code', 'integer')
-        .addColumn('signal', 'text')
-        .addColumn('stdout_path', 'text', (c) => c.notNull())
-        .addColumn('stderr_path', 'text', (c) => c.notNull())
-        .addPrimaryKeyConstraint('compute_attempt_key', ['job', 'attempt'])
-        .execute();
-    },
-  },
-  '002-request': {
-    async up(db: Kysely<never>): Promise<void> {
-      await db.schema
-        .alterTable('compute_job')
-        .addColumn('request_id', 'text', (c) => c.notNull().defaultTo(''))
-        .execute();
-    },
-  },
-};
-
-const tables = (db: Queries) => db.withTables<ComputeTables>();
+/** Values of one statement stay far below PostgreSQL's 65,535. */
+const ATTEMPTS_AT_ONCE = 1000;
 
 function attemptFrom(row: AttemptRow): Attempt {
   return {
+    task: row.task === NO_TASK ? null : row.task,
     attempt: row.attempt,
     startedAt: row.started_at,
     endedAt: row.ended_at,
@@ -118,6 +32,7 @@ function jobFrom(row: JobRow, attempts: readonly AttemptRow[]): Job {
     spec: JSON.parse(row.spec) as JobSpec,
     state: row.state,
     reason: row.reason,
+    facts: { ...NO_FACTS, ...(JSON.parse(row.native_facts) as Partial<NativeFacts>) },
     submittedBy: row.submitted_by,
     subject: row.subject,
     requestId: row.request_id,
@@ -128,18 +43,27 @@ function jobFrom(row: JobRow, attempts: readonly AttemptRow[]): Job {
   };
 }
 
-async function withAttempts(db: Queries, rows: readonly JobRow[]): Promise<readonly Job[]> {
-  if (rows.length === 0) return [];
-  const attempts = await tables(db)
-    .selectFrom('compute_attempt')
-    .selectAll()
-    .where(
-      'job',
-      'in',
-      rows.map((r) => r.id),
-    )
-    .orderBy('attempt')
-    .execute();
+export interface AttemptsOf {
+  /** False: those of arrays are left out; there may be thousands. */
+  readonly arrays: boolean;
+}
+
+export async function withAttempts(
+  db: Queries,
+  rows: readonly JobRow[],
+  { arrays }: AttemptsOf = { arrays: true },
+): Promise<readonly Job[]> {
+  const ids = rows.filter((r) => arrays || r.tasks === 1).map((r) => r.id);
+  const attempts =
+    ids.length === 0
+      ? []
+      : await tables(db)
+          .selectFrom('compute_attempt')
+          .selectAll()
+          .where(sql<boolean>`job = any(${ids})`)
+          .orderBy('task')
+          .orderBy('attempt')
+          .execute();
   const byJob = Map.groupBy(attempts, (a) => a.job);
   return rows.map((row) => jobFrom(row, byJob.get(row.id) ?? []));
 }
@@ -164,6 +88,8 @@ export async function insertJob(db: Queries, job: Job, key: string | null): Prom
       cancel_requested_at: null,
       submitted_at: job.submittedAt,
       updated_at: job.updatedAt,
+      native_facts: '{}',
+      tasks: tasksOf(job.spec),
     })
     .onConflict((c) => c.constraint('one_job_per_key').doNothing())
     .returning('id')
@@ -194,7 +120,7 @@ export interface JobPage {
   readonly limit: number;
 }
 
-/** Newest first. `before` is the last id of the page before. */
+/** Newest first. `before` is the last id of the page before. Attempts of arrays are left out. */
 export async function jobsPage(db: Queries, page: JobPage): Promise<readonly Job[]> {
   if (page.environments?.length === 0) return [];
   let query = tables(db)
@@ -220,60 +146,107 @@ export async function jobsPage(db: Queries, page: JobPage): Promise<readonly Job
       ),
     );
   }
-  return withAttempts(db, await query.execute());
+  return withAttempts(db, await query.execute(), { arrays: false });
 }
 
-/** Jobs that have not ended. */
-export async function openJobs(db: Queries, cluster: string): Promise<readonly Job[]> {
+export async function jobsById(db: Queries, ids: readonly string[]): Promise<ReadonlyMap<string, Job>> {
+  if (ids.length === 0) return new Map();
   const rows = await tables(db)
     .selectFrom('compute_job')
     .selectAll()
-    .where('cluster', '=', cluster)
-    .where('state', 'not in', ENDED_STATES)
-    .orderBy('submitted_at')
-    .orderBy('id')
+    .where(sql<boolean>`id = any(${[...ids]})`)
     .execute();
-  return withAttempts(db, rows);
+  return new Map((await withAttempts(db, rows, { arrays: false })).map((j) => [j.id, j]));
 }
 
+/** Of those that are jobs of ours: the environment by id. */
+export async function environmentsOfJobs(db: Queries, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const rows = await tables(db)
+    .selectFrom('compute_job')
+    .select(['id', 'environment'])
+    .where(sql<boolean>`id = any(${[...ids]})`)
+    .execute();
+  return new Map(rows.map((r) => [r.id, r.environment]));
+}
+
+/** Tasks of a project's jobs that have not begun; a job that is no array is one. */
 export async function countWaiting(db: Queries, project: string): Promise<number> {
   const row = await tables(db)
     .selectFrom('compute_job')
-    .select((e) => e.fn.countAll<number>().as('count'))
+    .select((e) => e.fn.sum<number | string | null>('tasks').as('count'))
     .where('project', '=', project)
-    .where('state', 'in', ['accepted', 'queued'])
+    .where('state', 'in', ['accepted', 'queued', 'held'])
     .executeTakeFirstOrThrow();
-  return row.count;
+  return Number(row.count ?? 0);
 }
 
-/** Writes state and attempts of a job that has not ended. False where it has: an ended job never changes. */
-export async function saveProgress(trx: Queries, job: Job): Promise<boolean> {
+/** Writes state and these attempts of a job that has not ended. False where it has: an ended job never changes. */
+export async function saveProgress(
+  trx: Queries,
+  job: Job,
+  attempts: readonly Attempt[] = job.attempts,
+): Promise<boolean> {
   const row = await tables(trx)
     .updateTable('compute_job')
-    .set({ native_id: job.nativeId, state: job.state, reason: job.reason, updated_at: job.updatedAt })
+    .set({
+      native_id: job.nativeId,
+      state: job.state,
+      reason: job.reason,
+      native_facts: JSON.stringify(job.facts),
+      updated_at: job.updatedAt,
+    })
     .where('id', '=', job.id)
-    .where('state', 'not in', ENDED_STATES)
+    .where(isOpen)
     .returning('id')
     .executeTakeFirst();
   if (row === undefined) return false;
-  for (const a of job.attempts) {
-    const values = {
-      started_at: a.startedAt,
-      ended_at: a.endedAt,
-      placement: JSON.stringify(a.placement),
-      outcome: a.outcome,
-      exit_code: a.exitCode,
-      signal: a.signal,
-      stdout_path: a.stdoutPath,
-      stderr_path: a.stderrPath,
-    };
-    await tables(trx)
-      .insertInto('compute_attempt')
-      .values({ job: job.id, attempt: a.attempt, ...values })
-      .onConflict((c) => c.columns(['job', 'attempt']).doUpdateSet(values))
-      .execute();
-  }
+  for (let from = 0; from < attempts.length; from += ATTEMPTS_AT_ONCE)
+    await saveAttempts(trx, job.id, attempts.slice(from, from + ATTEMPTS_AT_ONCE));
   return true;
+}
+
+/** What was asked for has been changed. Apart from saveProgress: a follower's older copy must not undo it. */
+export async function saveSpec(trx: Queries, id: string, spec: JobSpec): Promise<void> {
+  await tables(trx)
+    .updateTable('compute_job')
+    .set({ spec: JSON.stringify(spec) })
+    .where('id', '=', id)
+    .where(isOpen)
+    .execute();
+}
+
+async function saveAttempts(trx: Queries, job: string, attempts: readonly Attempt[]): Promise<void> {
+  await tables(trx)
+    .insertInto('compute_attempt')
+    .values(
+      attempts.map((a) => ({
+        job,
+        task: a.task ?? NO_TASK,
+        attempt: a.attempt,
+        started_at: a.startedAt,
+        ended_at: a.endedAt,
+        placement: JSON.stringify(a.placement),
+        outcome: a.outcome,
+        exit_code: a.exitCode,
+        signal: a.signal,
+        stdout_path: a.stdoutPath,
+        stderr_path: a.stderrPath,
+      })),
+    )
+    .onConflict((c) =>
+      c.columns(['job', 'task', 'attempt']).doUpdateSet((e) => ({
+        started_at: e.ref('excluded.started_at'),
+        ended_at: e.ref('excluded.ended_at'),
+        placement: e.ref('excluded.placement'),
+        outcome: e.ref('excluded.outcome'),
+        exit_code: e.ref('excluded.exit_code'),
+        signal: e.ref('excluded.signal'),
+        stdout_path: e.ref('excluded.stdout_path'),
+        stderr_path: e.ref('excluded.stderr_path'),
+      })),
+    )
+    .execute();
 }
 
 export async function requestCancel(db: Queries, id: string, at: Date): Promise<void> {
@@ -282,6 +255,6 @@ export async function requestCancel(db: Queries, id: string, at: Date): Promise<
     .set({ cancel_requested_at: at })
     .where('id', '=', id)
     .where('cancel_requested_at', 'is', null)
-    .where('state', 'not in', ENDED_STATES)
+    .where(isOpen)
     .execute();
 }

@@ -38,6 +38,14 @@ test('the facility that comes with the checkout loads, with its four environment
   assert.deepEqual([...facility.tiers.keys()], ['urgent', 'interactive', 'batch']);
 });
 
+test('a cluster with Slurm says its name and, where nodes are shared, their size; nodes it does not declare', (t) => {
+  const slurm = '  - { name: alpha, scheduler: slurm, slotsPerNode: 64 }\n';
+  const root = facilityWith(t, [['facility.yaml', 'clusters:\n', `clusters:\n${slurm}`]]);
+  assert.deepEqual(loadFacility(root).clusters[0], { name: 'alpha', scheduler: 'slurm', slotsPerNode: 64 });
+  const wrong = slurm.replace('slotsPerNode: 64', 'nodes: []');
+  assert.match(faultsIn(facilityWith(t, [['facility.yaml', 'clusters:\n', `clusters:\n${wrong}`]])).join(), /nodes/);
+});
+
 test('names that do not exist are all told together, each where it is written', (t) => {
   const root = facilityWith(t, [
     ['facility.yaml', 'tiers: [batch, interactive, urgent]', 'tiers: [batch, speedy, urgent]'],

@@ -6,6 +6,7 @@ export const SCOPES = {
   'job:read': 'See jobs of the project, their attempts and their output',
   'job:submit': 'Submit jobs',
   'job:cancel': 'Cancel jobs',
+  'job:control': 'Hold, release, requeue, signal and change jobs',
   'stream:read': 'See streams of the project, their endpoints and counters',
   'stream:create': 'Provision, extend and release streams',
   'stream:connect': 'Obtain short-lived credentials to produce into or consume from a stream',

@@ -98,6 +98,8 @@ export interface ApiServerOptions {
   readonly federation?: string;
   /** Names of clusters with Slurm beside the example's, whose agents a test may play. */
   readonly slurmClusters?: readonly string[];
+  /** Environments of the example that are on another cluster than there, by name. */
+  readonly environmentsOn?: Readonly<Record<string, string>>;
 }
 
 export async function startApiServer(t: TestScope, options: ApiServerOptions = {}): Promise<ApiServer> {
@@ -110,6 +112,10 @@ export async function startApiServer(t: TestScope, options: ApiServerOptions = {
   const facilityFile = join(state, 'facility', 'facility.yaml');
   const slurm = (options.slurmClusters ?? []).map((name) => `  - { name: ${name}, scheduler: slurm }\n`).join('');
   writeFileSync(facilityFile, readFileSync(facilityFile, 'utf8').replace('clusters:\n', `clusters:\n${slurm}`));
+  for (const [name, cluster] of Object.entries(options.environmentsOn ?? {})) {
+    const file = join(state, 'facility', 'environments', `${name}.yaml`);
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^cluster: .*$/m, `cluster: ${cluster}`));
+  }
   const server = await startServer({
     stateDir: state,
     facilityDir: join(state, 'facility'),
@@ -182,6 +188,9 @@ export async function askServer(url: string, path: string, ask: Ask = {}): Promi
   if (ask.form !== undefined) init.body = new URLSearchParams(ask.form);
   const answer = await fetch(`${url}${path}`, init);
   const requestId = answer.headers.get('x-request-id') ?? '';
+  const isEvents = answer.headers.get('content-type') === 'text/event-stream';
+  if (isEvents)
+    return { status: answer.status, headers: answer.headers, requestId, text: await answer.text(), code: '', body: {} };
   const body = (await answer.json()) as Record<string, unknown>;
   const code = answer.status >= 400 ? String(body['code'] ?? body['error']) : '';
   return { status: answer.status, headers: answer.headers, requestId, text: JSON.stringify(body), code, body };

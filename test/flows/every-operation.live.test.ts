@@ -11,6 +11,7 @@ import { ALL_SCOPES, newBearer, type Scope } from '../../src/identity/index.ts';
 import type { ProblemCode } from '../../src/problems.ts';
 import { type ApiServer, type Ask, type Bearer, fileScope, type Reply, startApiServer } from './api-server.ts';
 import { buildWorld, type Kind, ROWS, type World } from './operation-rows.ts';
+import { playSlurm } from './played-slurm.fixture.ts';
 
 const UNKNOWN = ['no token', 'malformed', 'unknown', 'expired', 'not yet valid', 'revoked'] as const;
 const KNOWN = ['wrong project', 'wrong environment', 'wrong enclave', 'missing scope'] as const;
@@ -96,8 +97,8 @@ let bearers: Readonly<Record<string, Bearer | string | undefined>>;
 const asked: Asked[] = [];
 
 before(async () => {
-  api = await startApiServer(scope, { slurmClusters: ['slurm01'] });
-  world = await buildWorld(api);
+  api = await startApiServer(scope, { slurmClusters: ['slurm01'], environmentsOn: { ace: 'slurm01' } });
+  world = await buildWorld(api, await playSlurm(scope, api, 'slurm01'));
   const revoked = await api.token();
   const admin = await api.session('administrator');
   const ended = await api.ask(`/beamway/v1/tokens/${revoked.id}`, { method: 'DELETE', bearer: admin });

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/clock.ts';
 import { decideDevice, readUserCode, type SessionCaller, startDeviceLogin } from '../../src/identity/index.ts';
 import type { ApiServer, Bearer } from './api-server.ts';
 import { type OwnFactor, ownFactor } from './own-factor.ts';
+import type { PlayedSlurm } from './played-slurm.fixture.ts';
 
 /** Who may: everybody; any bearer; a token with the scope; staff's sessions; a streaming node; a cluster's Slurm agent. */
 export type Kind =
@@ -39,7 +40,11 @@ export interface Row {
 /** What exists, all of project demo in environment ace. */
 export interface World {
   readonly owner: Bearer;
+  /** Cancelled on the way. */
   readonly job: string;
+  readonly waitingJob: string;
+  /** Played as running, for ever. */
+  readonly runningJob: string;
   readonly stream: string;
   readonly spareStream: string;
   readonly run: string;
@@ -75,6 +80,13 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'facility.show': { kind: 'own' },
   'cluster.list': { kind: 'scope-only' },
   'cluster.link': { kind: 'agent', parts: () => ({ id: 'slurm01' }) },
+  'cluster.partitions': { kind: 'scope-only', parts: () => ({ id: 'slurm01' }) },
+  'cluster.nodes': { kind: 'scope-only', parts: () => ({ id: 'slurm01' }) },
+  'cluster.reservations': { kind: 'scope-only', parts: () => ({ id: 'slurm01' }) },
+  'cluster.diagnostics': { kind: 'scope-only', parts: () => ({ id: 'slurm01' }) },
+  'cluster.history': { kind: 'list', parts: () => ({ id: 'slurm01', ...inDemo }) },
+  'cluster.whole-history': { kind: 'staff', parts: () => ({ id: 'slurm01' }) },
+  'cluster.foreign': { kind: 'list', parts: () => ({ id: 'slurm01', ...inDemo }) },
   'token.mint': {
     kind: 'staff',
     parts: () => ({ body: { project: 'demo', environments: ['ace'], scopes: ['job:read'], lifetimeSeconds: 60 } }),
@@ -95,7 +107,13 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'job.list': { kind: 'list', parts: () => inDemo },
   'job.show': { kind: 'thing', parts: (w) => ({ id: w.job }) },
   'job.cancel': { kind: 'thing', parts: (w) => ({ id: w.job }) },
+  'job.hold': { kind: 'thing', parts: (w) => ({ id: w.waitingJob }) },
+  'job.release': { kind: 'thing', parts: (w) => ({ id: w.waitingJob }) },
+  'job.requeue': { kind: 'thing', parts: (w) => ({ id: w.waitingJob }) },
+  'job.update': { kind: 'thing', parts: (w) => ({ id: w.waitingJob, body: { name: 'other' } }) },
+  'job.signal': { kind: 'thing', parts: (w) => ({ id: w.runningJob, body: { signal: 'USR1' } }) },
   'job.output': { kind: 'thing', parts: (w) => ({ id: w.job }) },
+  'job.follow': { kind: 'thing', parts: (w) => ({ id: w.job }) },
   'template.list': { kind: 'scope-only' },
   'stream.create': {
     kind: 'thing',
@@ -158,7 +176,8 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'node.list': { kind: 'staff' },
 };
 
-export async function buildWorld(api: ApiServer): Promise<World> {
+/** With `slurm`, which plays the cluster of environment ace, every operation on a job can be carried out; without, jobs are the local scheduler's. */
+export async function buildWorld(api: ApiServer, slurm?: PlayedSlurm): Promise<World> {
   const owner = await api.token();
   const agent = await api.node('dsn01');
   const held: string[] = [];
@@ -182,6 +201,9 @@ export async function buildWorld(api: ApiServer): Promise<World> {
   };
   await playNode();
   const job = await make('jobs', { script: SCRIPT });
+  const waitingJob = await make('jobs', { script: SCRIPT });
+  const runningJob = await make('jobs', { script: SCRIPT });
+  slurm?.turn(runningJob, { state: 'running' });
   const run = await make('runs', { workflow: WORKFLOW });
   for (const name of ['one', 'two']) held.push(await make('streams', { name, template: 'lcls-results' }));
   await playNode();
@@ -202,6 +224,8 @@ export async function buildWorld(api: ApiServer): Promise<World> {
     owner,
     record,
     job,
+    waitingJob,
+    runningJob,
     run,
     stream,
     spareStream,

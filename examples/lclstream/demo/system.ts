@@ -13,6 +13,8 @@ export type ReadyLine = {
   readonly pid: number;
   readonly adminToken: string;
   readonly nodes: readonly { readonly name: string; readonly pid: number }[];
+  /** With --with slurm: where each project's user may keep files. */
+  readonly slurm?: { readonly conf: string; readonly roots: Readonly<Record<string, string>> };
 };
 
 export type System = {
@@ -24,12 +26,20 @@ export type System = {
 };
 
 /** Rejects with the end of the log when it does not become ready. */
-export async function startSystem(stateDir: string, logFile: string, environment: NodeJS.ProcessEnv): Promise<System> {
+export async function startSystem(
+  stateDir: string,
+  logFile: string,
+  { environment, slurm }: { readonly environment: NodeJS.ProcessEnv; readonly slurm: boolean },
+): Promise<System> {
   const log = openSync(logFile, 'a');
-  const child = spawn(LAUNCHER, ['up', '--state', stateDir, '--listen', '127.0.0.1:0', '--dev'], {
-    stdio: ['ignore', 'pipe', log],
-    env: environment,
-  });
+  const child = spawn(
+    LAUNCHER,
+    ['up', '--state', stateDir, '--listen', '127.0.0.1:0', '--dev', ...(slurm ? ['--with', 'slurm'] : [])],
+    {
+      stdio: ['ignore', 'pipe', log],
+      env: environment,
+    },
+  );
   closeSync(log);
   const ended = once(child, 'exit');
   const ready = await Promise.race([

@@ -30,6 +30,7 @@ export const problemSchema = z
     instance: z.string().optional(),
     errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
     rules: z.array(z.object({ rule: z.string(), detail: z.string() })).optional(),
+    limit: z.string().optional().describe('The limit that was met, such as QOSGrpNodeLimit'),
   })
   .describe('RFC 9457 problem');
 

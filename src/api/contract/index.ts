@@ -1,5 +1,6 @@
 /** Every operation of our own API, by id. Tests, OpenAPI and the SDK read this list; a route without an entry cannot exist. */
 import * as audit from './audit.ts';
+import * as clusterFacts from './cluster-facts.ts';
 import * as clusters from './clusters.ts';
 import * as facility from './facility.ts';
 import * as factors from './factors.ts';
@@ -20,6 +21,13 @@ export const OPERATIONS = {
   'facility.show': facility.showFacility,
   'cluster.list': clusters.listClusters,
   'cluster.link': clusters.linkCluster,
+  'cluster.partitions': clusterFacts.listPartitions,
+  'cluster.nodes': clusterFacts.listNodes,
+  'cluster.reservations': clusterFacts.listReservations,
+  'cluster.diagnostics': clusterFacts.showDiagnostics,
+  'cluster.history': clusterFacts.listHistory,
+  'cluster.whole-history': clusterFacts.listWholeHistory,
+  'cluster.foreign': clusterFacts.listForeign,
   'token.mint': tokens.mintToken,
   'token.list': tokens.listTokens,
   'token.show': tokens.showToken,
@@ -37,7 +45,13 @@ export const OPERATIONS = {
   'job.list': jobs.listJobs,
   'job.show': jobs.showJob,
   'job.cancel': jobs.cancelJob,
+  'job.hold': jobs.holdJob,
+  'job.release': jobs.releaseJob,
+  'job.requeue': jobs.requeueJob,
+  'job.update': jobs.updateJob,
+  'job.signal': jobs.signalJob,
   'job.output': jobs.readJobOutput,
+  'job.follow': jobs.followJobOutput,
   'template.list': streams.listTemplates,
   'stream.create': streams.createStream,
   'stream.list': streams.listStreams,
@@ -96,4 +110,5 @@ export {
   type Params,
   type Query,
   type QueryInput,
+  type ServerEvent,
 } from './operation.ts';

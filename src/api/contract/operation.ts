@@ -29,6 +29,8 @@ export interface Operation {
   readonly shownOnce: boolean;
   /** Keeps the request open up to some seconds; never counted as slow. */
   readonly longPoll: boolean;
+  /** Answers with Server-Sent Events (WHATWG HTML, section 9.2) in place of one document; `response` is then the events. */
+  readonly events: boolean;
   /** The body comes as application/x-www-form-urlencoded, each key once, all values text; otherwise as JSON. */
   readonly form: boolean;
   /** How failures are told: RFC 9457 problems, or `{error, error_description}` of OAuth 2.0 (then no answer is ever kept by a cache). */
@@ -37,6 +39,13 @@ export interface Operation {
   readonly cacheSeconds: number;
   /** Which buckets of facility/limits.yaml it draws on; absent: see `limitClassOf`. */
   readonly limitClass?: LimitClass;
+}
+
+export interface ServerEvent {
+  readonly event: string;
+  readonly data: unknown;
+  /** From here Last-Event-ID goes on. */
+  readonly id?: string;
 }
 
 /** `mint` makes bearers, `stream` makes or changes streams and their credentials, `submit` makes jobs and runs. */
@@ -58,6 +67,7 @@ const DEFAULTS = {
   idempotent: false,
   shownOnce: false,
   longPoll: false,
+  events: false,
   form: false,
   native: 'problem',
   cacheSeconds: 0,

@@ -3,6 +3,7 @@
  * database: never root, slurm, the agent or the signer, uid at least 1000, and a group that holds nobody but that user and the agent. RFD 4.
  */
 import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -31,7 +32,11 @@ export const mappingSchema = z
       .record(z.string(), answerSchema.extend({ people: z.record(z.string(), unixName).default({}) }))
       .optional(),
     /** Absolute argv: gets one line {"project","person"}, answers one line like an entry of the table. */
-    command: z.array(z.string()).min(1).optional(),
+    command: z
+      .array(z.string())
+      .min(1)
+      .refine(([program = '']) => isAbsolute(program), 'begins with an absolute path')
+      .optional(),
     /** Never below 1000. */
     minUid: z.int().min(1000).default(1000),
     /** Users that nobody is mapped to, beside root, slurm and ourselves. */
@@ -50,8 +55,18 @@ export async function loadMapping(file: string): Promise<Mapping> {
     largestBytes: 4 * 1024 * 1024,
   });
   const read = mappingSchema.safeParse(parse(bytes.toString('utf8')));
-  if (read.success) return read.data;
+  if (read.success) {
+    // Whoever may write the program decides as much as whoever may write the file.
+    if (read.data.command?.[0] !== undefined) await refuseForeign(read.data.command[0]);
+    return read.data;
+  }
   throw new Error(`${file}: ${read.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`);
+}
+
+async function refuseForeign(program: string): Promise<void> {
+  const found = await stat(program);
+  if (!found.isFile() || !ownUids().includes(found.uid) || (found.mode & WRITTEN_BY_OWNER_ONLY) !== 0)
+    throw new Error(`${program}: the mapping command must be a file of root or the agent that nobody else may write`);
 }
 
 export interface Who {
@@ -67,7 +82,7 @@ export interface MapperDeps {
   readonly self: { readonly uid: number; readonly name: string };
 }
 
-const NEVER = ['root', 'slurm', 'munge', 'nobody'];
+const NEVER = ['root', 'slurm', 'munge', 'nobody', 'beamway-signer'];
 const KEEP_MS = 60_000;
 const MOST_KEPT = 4096;
 
@@ -133,6 +148,9 @@ async function checkAnswer({ mapping, unix, self }: MapperDeps, who: Who, answer
   if (user === undefined) throw refused(who, `its Unix user ${answer.user} does not exist here`);
   if (user.uid < Math.max(1000, mapping.minUid) || NEVER.includes(user.name) || mapping.never.includes(user.name))
     throw refused(who, `nothing runs as ${user.name}`);
+  // A second name of a forbidden number is that user.
+  for (const name of [...NEVER, ...mapping.never])
+    if ((await unix.user(name))?.uid === user.uid) throw refused(who, `nothing runs as ${user.name}, who is ${name}`);
   if (user.uid === self.uid || user.name === self.name) throw refused(who, 'nothing runs as the agent');
   const group = answer.group === undefined ? await unix.groupOf(user.gid) : await unix.group(answer.group);
   if (group === undefined) throw refused(who, `the group of ${user.name} does not exist here`);

@@ -7,6 +7,8 @@ import { SlurmFailure } from '../contract/index.ts';
 const answerSchema = z.union([
   z.strictObject({ token: z.string().min(1).max(4096), expiresAtMs: z.number() }),
   z.strictObject({ refused: z.string() }),
+  /** May be asked again. */
+  z.strictObject({ unavailable: z.string() }),
 ]);
 
 const EARLY_MS = 10_000;
@@ -49,6 +51,7 @@ function ask(path: string, user: string): Promise<{ readonly token: string; read
       try {
         const answer = answerSchema.parse(JSON.parse(text));
         if ('token' in answer) resolve(answer);
+        else if ('unavailable' in answer) away(answer.unavailable);
         else
           reject(
             new SlurmFailure({ kind: 'refused', message: `the signer gives no token for ${user}: ${answer.refused}` }),

@@ -20,7 +20,8 @@ export interface SignerOptions {
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
 }
 
-const LINE_BYTES = 4096;
+/** Longest request, in characters. */
+const LINE_CHARACTERS = 4096;
 const SLOW_MS = 2000;
 const MOST_CONNECTIONS = 64;
 const MINUTE_MS = 60_000;
@@ -58,7 +59,7 @@ function serve(options: SignerOptions, spent: Spent, socket: Socket): void {
   socket.setEncoding('utf8');
   socket.on('data', (part: string) => {
     text += part;
-    if (text.length > LINE_BYTES) return void socket.destroy();
+    if (text.length > LINE_CHARACTERS) return void socket.destroy();
     const end = text.indexOf('\n');
     if (end < 0) return;
     socket.removeAllListeners('data');
@@ -69,13 +70,14 @@ function serve(options: SignerOptions, spent: Spent, socket: Socket): void {
 async function answer(options: SignerOptions, spent: Spent, line: string): Promise<object> {
   const { clock, log } = options;
   const user = userIn(line);
-  const refuse = (why: string): object => {
+  const no = (kind: 'refused' | 'unavailable', why: string): object => {
     log.warn({ user: user?.slice(0, 64), why }, 'a token was refused');
-    return { refused: why };
+    return { [kind]: why };
   };
+  const refuse = (why: string): object => no('refused', why);
   if (clock.monotonic() - spent.sinceMs > MINUTE_MS) Object.assign(spent, { sinceMs: clock.monotonic(), all: 0 });
   spent.all += 1;
-  if (spent.all > options.perMinute) return refuse('too many tokens in a minute');
+  if (spent.all > options.perMinute) return no('unavailable', 'too many tokens in a minute');
   if (user === undefined || !UNIX_NAME.test(user)) return refuse('that names no user');
   if (user === 'root' || user === 'slurm' || !options.users.includes(user))
     return refuse('this user is not on the list');
@@ -83,7 +85,7 @@ async function answer(options: SignerOptions, spent: Spent, line: string): Promi
     const known = await options.unix.user(user);
     if (known === undefined || known.uid < 1000) return refuse('no such user, or one of the system');
   } catch {
-    return refuse('the Unix user database does not answer');
+    return no('unavailable', 'the Unix user database does not answer');
   }
   spent.minted += 1;
   const minted = mintJwt(options.key, {

@@ -4,20 +4,26 @@ import { limitIn } from '../reasons/limit-name.ts';
 import type { Ran } from './run-command.ts';
 
 const TABLE: readonly (readonly [RegExp, FailureKind, string])[] = [
+  // Before the next: its texts say 'Connection refused' too.
   [
-    /Unable to contact slurm controller|slurm_load_\w+ error: (Unable|Connection|Socket|Zero)|Connection refused|Connection timed out|Socket timed out/i,
+    /slurmdbd|slurm_persist_conn_open|Unable to connect to database|Problem talking to the database|Error with request: Slurmdbd/i,
+    'unavailable',
+    'slurmdbd does not answer; ask whoever runs the cluster',
+  ],
+  [
+    /Unable to contact slurm controller|Unexpected message received|slurm_load_\w+ error: (Unable|Connection|Socket|Zero)|Connection refused|Connection timed out|Socket timed out/i,
     'unavailable',
     'slurmctld does not answer; ask whoever runs the cluster',
+  ],
+  [
+    /can not be altered now/i,
+    'invalid',
+    'this cannot be done to the job in its present state; a signal, for one, reaches only a running job',
   ],
   [
     /Slurm backup controller in standby|is in standby mode|Slurm temporarily unable|try again|in process of reconfig/i,
     'unavailable',
     'slurmctld is starting or failing over',
-  ],
-  [
-    /slurmdbd|Unable to connect to database|Problem talking to the database|Error with request: Slurmdbd/i,
-    'unavailable',
-    'slurmdbd does not answer; ask whoever runs the cluster',
   ],
   [
     /munge|Invalid authentication credential|Protocol authentication error|authentication/i,
@@ -33,7 +39,7 @@ const TABLE: readonly (readonly [RegExp, FailureKind, string])[] = [
     'the user has no such account on this cluster',
   ],
   [
-    /Access.*denied|permission denied|not permitted|not authorized/i,
+    /Access.*denied|Invalid user id|permission denied|not permitted|not authorized/i,
     'refused',
     'the agent lacks the right; is its user a Slurm Operator?',
   ],

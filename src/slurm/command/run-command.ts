@@ -21,7 +21,12 @@ export interface RunOptions {
 export type RunSlurm = (
   program: string,
   args: readonly string[],
-  how?: { readonly input?: string; readonly before?: readonly string[] },
+  how?: {
+    readonly input?: string;
+    readonly before?: readonly string[];
+    /** Besides the closed environment; unlike argv, other users cannot read it. */
+    readonly env?: Readonly<Record<string, string>>;
+  },
 ) => Promise<Ran>;
 
 const MOST_AT_ONCE = 4;
@@ -38,19 +43,22 @@ export function runCommand(options: RunOptions): RunSlurm {
     LC_ALL: 'C',
     TZ: 'UTC',
     SLURM_TIME_FORMAT: 'standard',
+    // Else an array's list of tasks is cut off after 64 characters.
+    SLURM_BITSTR_LEN: '0',
   };
   return async (program, args, how = {}) => {
     if (running >= MOST_AT_ONCE) {
       if (waiting.length >= MOST_WAITING) throw unavailable(`${MOST_WAITING} commands of Slurm wait already`);
+      // Whoever ends hands its place over, so that nobody comes between.
       await new Promise<void>((resolve) => waiting.push(resolve));
-    }
-    running += 1;
+    } else running += 1;
     try {
       const [first = '', ...rest] = [...(how.before ?? []), `${options.binDir}/${program}`, ...args];
-      return await once({ program: first, args: rest, env, input: how.input ?? '' });
+      return await once({ program: first, args: rest, env: { ...env, ...how.env }, input: how.input ?? '' });
     } finally {
-      running -= 1;
-      waiting.shift()?.();
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
     }
   };
 }
@@ -72,7 +80,11 @@ function once({ program, args, env, input }: Start): Promise<Ran> {
       child.kill('SIGKILL');
       reject(unavailable(`${program} ${why}`));
     };
-    const timer = setTimeout(stop, TIMEOUT_MS, `took more than ${TIMEOUT_MS / 1000} s`);
+    const timer = setTimeout(
+      stop,
+      TIMEOUT_MS,
+      `took more than ${TIMEOUT_MS / 1000} s; Slurm’s programs wait like that where munged does not answer: is it running on this host?`,
+    );
     const collect = (into: Buffer[]) => (part: Buffer) => {
       bytes += part.length;
       if (bytes > OUTPUT_BYTES) stop(`said more than ${OUTPUT_BYTES} bytes`);

@@ -1,6 +1,6 @@
 /**
- * squeue: the whole queue in one call. Users choose names and comments freely, newlines included, so fields are divided by a word drawn anew for each call: nobody can write
- * a row into another's.
+ * squeue: the whole queue in one call. Users choose names and comments freely, newlines included, so fields are divided by a word drawn anew for each call, given by the environment
+ * as argv is open to all of the host: nobody can write a row into another's.
  */
 import { randomBytes } from 'node:crypto';
 import type { QueueRow } from '../batch-order.ts';
@@ -38,15 +38,9 @@ const FIELDS = [
 export async function squeue(run: RunSlurm, jobId?: string): Promise<readonly QueueRow[] | undefined> {
   const divider = `|${randomBytes(12).toString('hex')}|`;
   const format = FIELDS.map((field) => `${field}:${divider}`).join(',');
-  const ran = await run('squeue', [
-    '-a',
-    '-h',
-    '-t',
-    'all',
-    ...(jobId === undefined ? [] : ['-j', jobId]),
-    '-O',
-    format,
-  ]);
+  const ran = await run('squeue', ['-a', '-h', '-t', 'all', ...(jobId === undefined ? [] : ['-j', jobId])], {
+    env: { SQUEUE_FORMAT2: format },
+  });
   const failure = failureOf(ran, 'the queue could not be read');
   if (failure?.kind === 'not-found') return undefined;
   if (failure !== undefined) throw failure;

@@ -72,6 +72,6 @@ export function databaseFault(result: RunResult): SlurmFailure | undefined {
     return new SlurmFailure({ kind: 'unavailable', message: message() });
   if (/privilege|permission|denied|only admin|not authorized/i.test(text))
     return new SlurmFailure({ kind: 'refused', message: message() });
-  if (/error|bad |unknown|loop/i.test(text)) return new SlurmFailure({ kind: 'invalid', message: message() });
+  if (/error|bad |loop/i.test(result.stderr)) return new SlurmFailure({ kind: 'invalid', message: message() });
   return undefined;
 }

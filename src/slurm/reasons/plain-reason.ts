@@ -1,6 +1,6 @@
 /**
- * Why a job waits or how it ended, in plain words, from Slurm's own word for it. A word that is not here is shown as it is: better than none. Names from slurm's
- * job_state_reason table (src/common/slurm_protocol_defs.c), 22.05 to 24.11.
+ * Why a job waits or how it ended, in plain words, from Slurm's own word for it. A word that is not here is shown as it is: better than none. Names are those of
+ * slurm's table of reasons: src/common/slurm_protocol_defs.c of 22.05.8, src/common/job_state_reason.c of 26.11.
  */
 import type { QueueRow } from '../batch-order.ts';
 import type { ReservationFact } from '../contract/index.ts';
@@ -44,6 +44,17 @@ const WAITS: Readonly<Record<string, string>> = {
   Nodes_required_for_job_are_DOWN: 'nodes that it needs are down',
   SchedDefer: 'the scheduler has put it off',
   MaxRequeue: 'it was put back too often',
+  ReservationInvalid: 'its reservation may not be used by it',
+  Constraints: 'no node has the features it asks for',
+  BurstBufferOperation: 'what it asks of the burst buffer failed',
+  FedJobLock: 'another cluster of the federation is deciding on it',
+  MaxPoweredUpNodes: 'as many nodes as may be are powered up',
+  MpiPortsBusy: 'the ports for MPI are taken on its nodes',
+  NvidiaImexChannels: 'for an IMEX channel of its GPUs',
+  PowerNotAvail: 'there is not power enough now',
+  PowerReserved: 'power is reserved for another job',
+  BlockMaxError: 'its nodes failed too often',
+  BlockFreeAction: 'its nodes are being freed',
 };
 
 const ENDS: Readonly<Record<string, string>> = {
@@ -89,24 +100,31 @@ export function plainReason(row: QueueRow, facts: ReasonFacts): string {
     case 'CANCELLED':
       return '';
     default:
-      return code === '' ? '' : (ENDS[code] ?? WAITS[code] ?? row.reasonCode);
+      return code === '' ? '' : (wordsIn(ENDS, code) ?? wordsIn(WAITS, code) ?? row.reasonCode);
   }
 }
 
 function waiting(row: QueueRow, code: string, facts: ReasonFacts): string {
-  if (code === '') return row.restarts > 0 ? 'waiting: to be started again' : 'waiting its turn';
+  if (code === '' || code === 'None') return row.restarts > 0 ? 'waiting: to be started again' : 'waiting its turn';
   if (/reserved for maintenance/i.test(row.reasonCode)) return `waiting: reserved for maintenance${until(facts)}`;
   if (/may be reserved for other job/i.test(row.reasonCode))
     return 'waiting: the nodes may be reserved for another job';
   const limit = code === 'JobArrayTaskLimit' ? undefined : limitIn(code);
   if (limit !== undefined) return `waiting: ${limitText(limit)} (${limit})`;
   const at = row.startMs !== undefined && row.startMs > facts.nowMs ? `; expected at ${clockText(row.startMs)}` : '';
-  const plain = WAITS[code];
+  const plain = wordsIn(WAITS, code);
   if (code === 'BeginTime' && row.startMs !== undefined)
     return `waiting: until ${clockText(row.startMs)}${row.restarts > 0 ? ', as Slurm starts no job again at once' : ''}`;
   if (plain !== undefined) return `waiting: ${plain}${code === 'Priority' || code === 'Resources' ? at : ''}`;
+  // What ended the run before, of a job that was put back.
+  const before = wordsIn(ENDS, code);
+  if (before !== undefined) return `waiting: the run before ended: ${before}`;
   return `waiting: ${row.reasonCode.replace(/^\(|\)$/g, '')}`;
 }
+
+/** Slurm's text may be anything, `constructor` too. */
+const wordsIn = (table: Readonly<Record<string, string>>, code: string): string | undefined =>
+  Object.hasOwn(table, code) ? table[code] : undefined;
 
 /** The reservation that is nearest, on now or next. */
 function until({ reservations, nowMs }: ReasonFacts): string {
