@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { whyNoSlurm } from '../servers/slurm/packages.ts';
 import { temporaryFolder } from './start-beamway.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -110,8 +111,24 @@ test('with the control plane killed on the way, frames go on and nothing is lost
   t.diagnostic(`${summary.chaos?.sentMeanwhile} of ${FRAMES} frames were sent while the control plane was down`);
 });
 
+test('on a real Slurm: the urgent job preempts real batch jobs, with the control plane killed on the way', {
+  timeout: 180_000,
+  skip: whyNoSlurm() ?? false,
+}, async (t) => {
+  const { code, text, summary } = await demonstrate(t, { SCHEDULER: 'slurm', CHAOS: 'control-plane' });
+  assert.equal(code, 0, text);
+  checkWhole(summary);
+  assert.match(text, /a real Slurm with 4 nodes/);
+});
+
 test('a setting it does not know is refused with exit 2', async () => {
-  for (const settings of [{ CHAOS: 'fire' }, { FAULT: 'fire' }, { FRAME_COUNT: '1' }, { FRAME_COUNT: 'many' }]) {
+  for (const settings of [
+    { CHAOS: 'fire' },
+    { FAULT: 'fire' },
+    { SCHEDULER: 'fire' },
+    { FRAME_COUNT: '1' },
+    { FRAME_COUNT: 'many' },
+  ]) {
     const child = spawn('sh', [join(ROOT, 'scripts/with-node.sh'), 'examples/lclstream/demo.ts'], {
       stdio: 'ignore',
       env: { PATH: process.env['PATH'], ...settings },

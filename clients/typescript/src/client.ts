@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import type { BodyInput, OperationId, Operations, QueryInput } from '../../../src/api/contract/index.ts';
 import { ENDPOINTS } from './endpoints.ts';
+import { type ReceivedEvent, readEvents } from './events.ts';
 
 export interface ClientOptions {
   /** For example http://127.0.0.1:8080 */
@@ -50,6 +51,7 @@ export interface ProblemText {
   readonly instance?: string;
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[];
   readonly rules?: readonly { readonly rule: string; readonly detail: string }[];
+  readonly limit?: string;
 }
 
 /** No answer at all: nobody listens there, or the connection broke. */
@@ -60,29 +62,42 @@ export class BeamwayUnreachable extends Error {
 export interface Client {
   /** Throws BeamwayProblem or BeamwayUnreachable. */
   call<I extends OperationId>(operation: I, input?: CallInput<I>): Promise<Result<I>>;
+  /**
+   * Of an operation that answers with Server-Sent Events. Ends with the answer, whyever that ended; whoever wants more calls again, with the last id. Throws BeamwayProblem,
+   * or BeamwayUnreachable where there is no answer or it breaks.
+   */
+  events<I extends OperationId>(
+    operation: I,
+    input?: CallInput<I> & { readonly lastEventId?: string },
+  ): AsyncGenerator<ReceivedEvent>;
 }
 
 const WAIT_MS = 300;
 
 export function createClient(options: ClientOptions): Client {
   const tries = options.tries ?? 4;
+  const prepare = (operation: OperationId, input: CallInput<OperationId>): { url: URL; request: RequestInit } => {
+    const { method, path, idempotent, body: takesBody, form } = ENDPOINTS[operation];
+    const url = new URL(
+      path.replaceAll(/\{(\w+)\}/g, (_: string, name: string) => encodeURIComponent(input.params?.[name] ?? '')),
+      options.url,
+    );
+    for (const [name, value] of Object.entries(input.query ?? {}))
+      if (value !== undefined) url.searchParams.set(name, String(value));
+    const token = typeof options.token === 'function' ? options.token() : options.token;
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
+    if (takesBody) headers['content-type'] = form ? 'application/x-www-form-urlencoded' : 'application/json';
+    if (idempotent) headers['idempotency-key'] = input.idempotencyKey ?? randomUUID();
+    const request: RequestInit = { method, headers };
+    if (takesBody) request.body = form ? formText(input.body) : JSON.stringify(input.body ?? {});
+    if (input.signal !== undefined) request.signal = input.signal;
+    return { url, request };
+  };
   return {
     async call(operation, input = {}) {
-      const { method, path, idempotent, body: takesBody, form } = ENDPOINTS[operation];
-      const url = new URL(
-        path.replaceAll(/\{(\w+)\}/g, (_: string, name: string) => encodeURIComponent(input.params?.[name] ?? '')),
-        options.url,
-      );
-      for (const [name, value] of Object.entries(input.query ?? {}))
-        if (value !== undefined) url.searchParams.set(name, String(value));
-      const token = typeof options.token === 'function' ? options.token() : options.token;
-      const headers: Record<string, string> = { accept: 'application/json' };
-      if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-      if (takesBody) headers['content-type'] = form ? 'application/x-www-form-urlencoded' : 'application/json';
-      if (idempotent) headers['idempotency-key'] = input.idempotencyKey ?? randomUUID();
-      const request: RequestInit = { method, headers };
-      if (takesBody) request.body = form ? formText(input.body) : JSON.stringify(input.body ?? {});
-      if (input.signal !== undefined) request.signal = input.signal;
+      const { method, idempotent } = ENDPOINTS[operation];
+      const { url, request } = prepare(operation, input as CallInput<OperationId>);
       const repeatable = method !== 'POST' || idempotent;
       for (let attempt = 1; ; attempt++) {
         const last = attempt >= tries || !repeatable;
@@ -96,6 +111,21 @@ export function createClient(options: ClientOptions): Client {
           if (last || problem.status !== 503) throw new BeamwayProblem(problem);
         }
         await new Promise((resolve) => setTimeout(resolve, WAIT_MS * attempt));
+      }
+    },
+    async *events(operation, input = {}) {
+      const { lastEventId, ...rest } = input;
+      const { url, request } = prepare(operation, rest as CallInput<OperationId>);
+      const more = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+      const headers = { ...(request.headers as Record<string, string>), accept: 'text/event-stream', ...more };
+      const answer = await ask(url, { ...request, headers });
+      if (!answer.ok) throw new BeamwayProblem(await readProblem(answer));
+      if (answer.body === null) return;
+      try {
+        yield* readEvents(answer.body);
+      } catch (cause) {
+        if (input.signal?.aborted === true) return;
+        throw new BeamwayUnreachable(`${url.origin} broke off`, { cause });
       }
     },
   };

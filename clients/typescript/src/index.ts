@@ -10,3 +10,4 @@ export {
   type Result,
 } from './client.ts';
 export { ENDPOINTS } from './endpoints.ts';
+export type { ReceivedEvent } from './events.ts';

@@ -117,10 +117,11 @@ export function exitCodeOf(failure: unknown): number {
 export function explain(failure: unknown): string {
   if (!(failure instanceof BeamwayProblem))
     return `beamway: ${failure instanceof Error ? failure.message : String(failure)}\n`;
-  const { title, detail, remedy, errors = [], rules = [], instance } = failure.document;
+  const { title, detail, remedy, errors = [], rules = [], limit, instance } = failure.document;
   const lines = [`beamway: ${title}: ${detail}`];
   for (const error of errors) lines.push(`  ${error.pointer}: ${error.detail}`);
   for (const rule of rules) lines.push(`  rule ${rule.rule}: ${rule.detail}`);
+  if (limit !== undefined) lines.push(`  limit: ${limit}`);
   lines.push(`  next: ${remedy}`);
   if (instance !== undefined) lines.push(`  ${instance}`);
   return `${lines.join('\n')}\n`;

@@ -1,4 +1,4 @@
-/** `beamway cluster list`, `beamway dsn list`, `beamway facility show`. */
+/** `beamway dsn list`, `beamway facility show`. */
 import type { Command } from 'commander';
 import type { Client } from '../client.ts';
 import { bytes, printJson, shortTime, table } from './print.ts';
@@ -21,27 +21,6 @@ export function facilityCommands(program: Command, client: () => Client): void {
           ['tier', 'priority', 'preempts', 'mode', 'title'],
           shown.tiers.map((t) => [t.name, t.priority, t.preempts.join(', '), t.preemptMode, t.title]),
         )}`,
-      );
-    });
-
-  program
-    .command('cluster')
-    .description('clusters')
-    .command('list')
-    .description('clusters and their nodes now')
-    .option('--json', 'print one JSON document')
-    .action(async (options: { json?: boolean }) => {
-      const { clusters } = await client().call('cluster.list');
-      if (options.json === true) return printJson({ clusters });
-      process.stdout.write(
-        table(
-          ['cluster', 'node', 'slots', 'free', 'state'],
-          clusters.flatMap((c) =>
-            c.nodes.length === 0
-              ? [[c.name, '-', '-', '-', c.linked ? c.reason : 'its agent is not linked']]
-              : c.nodes.map((n) => [c.name, n.name, n.slots, n.free, n.state]),
-          ),
-        ),
       );
     });
 

@@ -1,6 +1,7 @@
 /** The online verbs of the command line: everything that speaks to a facility over HTTP. Registered on the launcher's program. */
 import type { Command } from 'commander';
 import { auditCommands } from './audit-commands.ts';
+import { clusterCommands } from './cluster-commands.ts';
 import { clientFrom, type Environment } from './context.ts';
 import { facilityCommands } from './facility-commands.ts';
 import { factorCommands } from './factor-commands.ts';
@@ -26,6 +27,7 @@ export function addOnlineCommands(program: Command, env: Environment): void {
     streamCommands,
     runCommands,
     auditCommands,
+    clusterCommands,
     facilityCommands,
     factorCommands,
     keyCommands,
