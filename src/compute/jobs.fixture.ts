@@ -195,8 +195,11 @@ export async function room(t: TestContext): Promise<Room> {
     },
     async look() {
       const follower = followJobs(deps, 'local');
-      await follower.look();
-      await follower.stop();
+      try {
+        await follower.look();
+      } finally {
+        await follower.stop();
+      }
     },
     async told(job) {
       const rows = await sql<{ payload: { state: string; ended: boolean } }>`

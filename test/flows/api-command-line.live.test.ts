@@ -106,7 +106,7 @@ test('exit code 2: the command line, the script or the request is wrong, and eac
   const file = script('plain.txt', 'no interpreter line\n');
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['job', 'sbumit'], /unknown command|help/],
-    [['job', 'submit'], /missing required argument/],
+    [['job', 'submit'], /Name a script/],
     [['job', 'submit', '/nowhere.sh'], /\/nowhere\.sh cannot be read/],
     [['job', 'submit', file], /#\/script: .*interpreter line/],
     [['job', 'submit', file, '--nodes', '0'], /whole number/],

@@ -46,7 +46,10 @@ function start(args: readonly string[], url = api.url) {
 
 const beamway = (...args: string[]) => start(args).ended;
 const orderOf = (id: string) =>
-  slurm.asked.find((a) => a.act === 'submit' && (a.input as { key: string }).key === id)?.input as Record<string, unknown>;
+  slurm.asked.find((a) => a.act === 'submit' && (a.input as { key: string }).key === id)?.input as Record<
+    string,
+    unknown
+  >;
 const submitted = async (...args: string[]): Promise<string> => {
   const ran = await beamway('job', 'submit', ...args);
   assert.equal(ran.code, 0, ran.err);
@@ -90,10 +93,10 @@ test('every flag of submit says what it says', async () => {
     dependsOn: [{ key: first, when: 'ended' }],
   });
   const program = await submitted('--executable', '/opt/reduce', '--', '--run', '42');
-  assert.deepEqual([orderOf(program)['script'], orderOf(program)['arguments']], [
-    `#!/bin/sh\nexec '/opt/reduce' "$@"\n`,
-    ['--run', '42'],
-  ]);
+  assert.deepEqual(
+    [orderOf(program)['script'], orderOf(program)['arguments']],
+    [`#!/bin/sh\nexec '/opt/reduce' "$@"\n`, ['--run', '42']],
+  );
 });
 
 test('what is written wrongly is told before anything is asked', async () => {

@@ -180,6 +180,14 @@ test('a local cluster says by field what it has not', async () => {
   assert.equal(plain.status, 201, plain.text);
   const held = await api.ask(`${JOBS}/${plain.body['id']}/hold`, { method: 'POST', bearer });
   assert.ok(['not-supported-here', 'job-ended'].includes(held.code), held.text);
+  const here = { executable: '/bin/pwd', workDir: '/tmp', notBefore: new Date(Date.now() + 1000).toISOString() };
+  const later = await api.ask(JOBS, { method: 'POST', bearer, body: here });
+  const begun = await eventually('its directory', async () => {
+    const read = await api.ask(`${JOBS}/${later.body['id']}/output`, { bearer });
+    return read.body['text'] === '/tmp\n' ? (await api.ask(`${JOBS}/${later.body['id']}`, { bearer })).body : undefined;
+  });
+  const [first] = begun['attempts'] as { startedAt: string }[];
+  assert.ok(Date.parse(first?.startedAt ?? '') >= Date.parse(here.notBefore), 'not before its time');
   const CLUSTER = '/beamway/v1/clusters/local';
   assert.equal((await api.ask(`${CLUSTER}/partitions`, { bearer })).code, 'not-supported-here');
   const { nodes } = (await api.ask(`${CLUSTER}/nodes`, { bearer })).body as { nodes: { memoryMiB: unknown }[] };

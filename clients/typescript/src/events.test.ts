@@ -31,9 +31,12 @@ test('line ends of any kind end lines, and data of several lines is joined', () 
 
 test('whatever comes, nothing is thrown', () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(fc.string(), fc.constantFrom('\n', '\r', 'data:', 'id: ', 'event: x\n'))), (chunks) => {
-      const { take } = eventReader();
-      for (const chunk of chunks) take(chunk);
-    }),
+    fc.property(
+      fc.array(fc.oneof(fc.string(), fc.constantFrom('\n', '\r', 'data:', 'id: ', 'event: x\n'))),
+      (chunks) => {
+        const { take } = eventReader();
+        for (const chunk of chunks) take(chunk);
+      },
+    ),
   );
 });

@@ -1,35 +1,27 @@
-/** The ClusterPolicy port over the link to a Slurm agent, which holds the rights and the bounds. Keeps nothing. */
-import { type ActName, type ActOutput, SlurmFailure } from '../../slurm/contract/index.ts';
+/** The second port over the agent's link. The bounds (whose QoS, whose account, which reservation) are the agent's own; here is only the way to it. */
+import { SlurmFailure } from '../../slurm/contract/index.ts';
 import type { ClusterPolicy } from '../cluster-policy.ts';
 import { SchedulerError } from '../scheduler.ts';
-import type { ActQuestion } from './agent-links.ts';
+import type { AgentLink } from './agent-links.ts';
 
-/** Asks the agent; rejects with SlurmFailure. */
-export type AskAgent = <A extends ActName>(act: A, input: ActQuestion<A>) => Promise<ActOutput<A>>;
+/** sacctmgr takes seconds, and a change is looked after for ten. */
+const PATIENCE = { timeoutMs: 60_000 };
 
-export function slurmClusterPolicy(ask: AskAgent): ClusterPolicy {
-  const asked: AskAgent = async (act, input) => {
-    try {
-      return await ask(act, input);
-    } catch (cause) {
+export function slurmClusterPolicy(link: Pick<AgentLink, 'ask'>): ClusterPolicy {
+  const ask: AgentLink['ask'] = (act, input) =>
+    link.ask(act, input, PATIENCE).catch((cause: unknown) => {
       if (!(cause instanceof SlurmFailure)) throw cause;
-      const { kind, message, limit } = cause;
-      throw new SchedulerError(kind, message, { cause, ...(limit !== undefined && { limit }) });
-    }
-  };
+      throw new SchedulerError(cause.kind, cause.message, { cause });
+    });
   return {
-    tiers: async () => (await asked('tiers', {})).tiers,
-    setTier: async (tier) => (await asked('setTier', { tier })).tier,
-    async removeTier(name) {
-      await asked('removeTier', { name });
-    },
-    access: async (project) => (await asked('access', { project })).access,
-    grant: async (project, tier) => (await asked('grant', { project, tier })).access,
-    withdraw: async (project, tier) => (await asked('withdraw', { project, tier })).access,
-    reservations: async () => (await asked('reservations', {})).reservations,
-    reserve: async (wish) => (await asked('reserve', { reservation: wish })).reservation,
-    async endReservation(name) {
-      await asked('endReservation', { name });
-    },
+    tiers: async () => (await ask('tiers', {})).tiers,
+    setTier: async (tier) => (await ask('setTier', { tier })).tier,
+    removeTier: async (name) => void (await ask('removeTier', { name })),
+    access: async (project) => (await ask('access', { project })).access,
+    grant: async (project, tier) => (await ask('grant', { project, tier })).access,
+    withdraw: async (project, tier) => (await ask('withdraw', { project, tier })).access,
+    reservations: async () => (await ask('reservations', {})).reservations,
+    reserve: async (order) => (await ask('reserve', { reservation: order })).reservation,
+    endReservation: async (name) => void (await ask('endReservation', { name })),
   };
 }

@@ -1,59 +1,109 @@
 /**
- * The agent's side of the second port: tiers (QoS), access and reservations. Acts run one after another, so that two grants to one account cannot meet; an operator's own edit
- * may still come between, and what it does to ours the next look finds. Owns only that line of waiting acts; the truth is Slurm's.
+ * The policy acts of the agent: QoS, who may use them, reservations. Only what is ours (by prefix) is ever changed; others' entries of a list are left as they are, and
+ * what was asked is read back. One change at a time: two lists written at once would lose one. Second port of RFD 4.
  */
-import { type ActInput, type ActName, type ActOutput, SlurmFailure } from '../contract/index.ts';
-import { access } from './access.ts';
-import { endReservation } from './end-reservation.ts';
-import { grant } from './grant.ts';
-import { listTiers } from './list-tiers.ts';
-import type { PolicySettings } from './policy-settings.ts';
-import { removeTier } from './remove-tier.ts';
-import { reserve } from './reserve.ts';
-import { setTier } from './set-tier.ts';
-import { withdraw } from './withdraw.ts';
+import type { AccessFact, ActInput, ActOutput, ReservationFact } from '../contract/index.ts';
+import { SlurmFailure } from '../contract/index.ts';
+import { jobsWith } from './controller.ts';
+import { converge } from './converge.ts';
+import { changeDatabase, holdersOf, listAccessOf, listTiersOf } from './database.ts';
+import { HIGHEST_PRIORITY, mappedAccount, ownName, type PolicySettings } from './policy-settings.ts';
+import { endReservation, reserve } from './reserve.ts';
+import { tierChange, tierIs } from './tier-change.ts';
 
-export type PolicyAct =
-  | 'tiers'
-  | 'setTier'
-  | 'removeTier'
-  | 'access'
-  | 'grant'
-  | 'withdraw'
-  | 'reserve'
-  | 'endReservation';
+export interface PolicyParts extends PolicySettings {
+  readonly reservations: () => Promise<readonly ReservationFact[]>;
+}
 
-/** Each throws SlurmFailure only; `unavailable` may be repeated, and what was half done is then finished. */
-export type Policy = { readonly [A in PolicyAct]: (input: ActInput<A>) => Promise<ActOutput<A>> };
-
-const MOST_WAITING = 64;
-
-export function openPolicy(settings: PolicySettings): Policy {
-  let last: Promise<unknown> = Promise.resolve();
-  let waiting = 0;
-  const oneByOne =
-    <A extends ActName>(act: (settings: PolicySettings, input: ActInput<A>) => Promise<ActOutput<A>>) =>
-    async (input: ActInput<A>): Promise<ActOutput<A>> => {
-      if (waiting >= MOST_WAITING)
-        throw new SlurmFailure({ kind: 'unavailable', message: `${MOST_WAITING} changes of policy are waiting` });
-      waiting += 1;
-      const turn = last.then(() => act(settings, input));
-      last = turn.catch(() => undefined);
-      try {
-        return await turn;
-      } finally {
-        waiting -= 1;
-      }
-    };
+export function openPolicy(settings: PolicyParts) {
+  let turn: Promise<unknown> = Promise.resolve();
+  const alone = <T>(act: () => Promise<T>): Promise<T> => {
+    const mine = turn.then(act, act);
+    turn = mine.catch(() => undefined);
+    return mine;
+  };
+  const accessOf = async (project: string): Promise<AccessFact[]> =>
+    (await listAccessOf(settings, mappedAccount(settings, project))).map(
+      ({ account, user, tiers, defaultTier }): AccessFact => ({
+        account,
+        tiers,
+        ...(user === undefined ? {} : { user }),
+        ...(defaultTier === undefined ? {} : { defaultTier }),
+      }),
+    );
+  const setAccess = (project: string, tier: string, wanted: boolean) =>
+    alone(async () => {
+      const account = mappedAccount(settings, project);
+      ownName(settings, tier, 'QoS');
+      const sign = wanted ? '+=' : '-=';
+      await converge(settings, {
+        async look() {
+          const row = (await listAccessOf(settings, account)).find((r) => r.user === undefined);
+          if (row === undefined)
+            throw new SlurmFailure({ kind: 'refused', message: `account ${account} is not in Slurm` });
+          return row.tiers.includes(tier) === wanted
+            ? { settled: undefined }
+            : { lags: 'slurmdbd' as const, why: `account ${account} ${wanted ? 'has not' : 'still has'} ${tier}` };
+        },
+        push: () =>
+          changeDatabase(settings, [
+            ['modify', 'account', account, `cluster=${settings.cluster}`, 'set', `qos${sign}${tier}`],
+          ]),
+      });
+      return { access: await accessOf(project) };
+    });
   return {
-    // Reading waits for nobody.
-    tiers: () => listTiers(settings),
-    access: (input) => access(settings, input),
-    setTier: oneByOne<'setTier'>(setTier),
-    removeTier: oneByOne<'removeTier'>(removeTier),
-    grant: oneByOne<'grant'>(grant),
-    withdraw: oneByOne<'withdraw'>(withdraw),
-    reserve: oneByOne<'reserve'>(reserve),
-    endReservation: oneByOne<'endReservation'>(endReservation),
+    tiers: async () => ({ tiers: await listTiersOf(settings) }),
+    setTier: ({ tier }: ActInput<'setTier'>): Promise<ActOutput<'setTier'>> =>
+      alone(async () => {
+        ownName(settings, tier.name, 'QoS');
+        const highest = settings.highestPriority ?? HIGHEST_PRIORITY;
+        if (tier.priority > highest)
+          throw new SlurmFailure({
+            kind: 'invalid',
+            message: `priority: at most ${highest}; Slurm clips what is above`,
+          });
+        const settled = await converge(settings, {
+          async look() {
+            const now = (await listTiersOf(settings)).find((t) => t.name === tier.name);
+            return now !== undefined && tierIs(now, tier)
+              ? { settled: now }
+              : { lags: 'slurmdbd' as const, why: `QoS ${tier.name} is not as asked` };
+          },
+          async push() {
+            const now = (await listTiersOf(settings)).find((t) => t.name === tier.name);
+            return changeDatabase(settings, tierChange(now, tier));
+          },
+        });
+        return { tier: settled };
+      }),
+    removeTier: ({ name }: ActInput<'removeTier'>) =>
+      alone(async () => {
+        ownName(settings, name, 'QoS');
+        const [jobs, holders] = [await jobsWith(settings, name), await holdersOf(settings, name)];
+        if (jobs.length > 0 || holders.length > 0)
+          throw new SlurmFailure({
+            kind: 'invalid',
+            message: `QoS ${name} is in use: ${[...jobs.map((j) => `job ${j}`), ...holders].slice(0, 10).join(', ')}`,
+          });
+        await converge(settings, {
+          async look() {
+            const there = (await listTiersOf(settings)).some((t) => t.name === name);
+            return there ? { lags: 'slurmdbd' as const, why: `QoS ${name} is still there` } : { settled: undefined };
+          },
+          push: () => changeDatabase(settings, [['delete', 'qos', name]]),
+        });
+        return {};
+      }),
+    access: async ({ project }: ActInput<'access'>) => ({ access: await accessOf(project) }),
+    grant: ({ project, tier }: ActInput<'grant'>) => setAccess(project, tier, true),
+    withdraw: ({ project, tier }: ActInput<'withdraw'>) => setAccess(project, tier, false),
+    reserve: ({ reservation }: ActInput<'reserve'>) =>
+      alone(async () => ({ reservation: await reserve(settings, reservation) })),
+    endReservation: ({ name }: ActInput<'endReservation'>) =>
+      alone(async () => {
+        await endReservation(settings, name);
+        return {};
+      }),
   };
 }

@@ -1,147 +1,75 @@
-/**
- * Act `reserve`: makes a reservation of ours, or changes the one of that name to what is asked. slurmctld saves its state some seconds later (seen: up to 6 s): one that was
- * acknowledged is lost when it is killed meanwhile, so whoever needs it asks again until it lasts. Traps of 22.05.8, each seen: below.
- */
-import {
-  type ActInput,
-  type ActOutput,
-  type ReservationFact,
-  type ReservationOrder,
-  SlurmFailure,
-} from '../contract/index.ts';
-import { converge, type Look } from './converge.ts';
-import { changeReservation, listReservations } from './list-reservations.ts';
-import { ownName, type PolicySettings } from './policy-settings.ts';
+/** Reservations by scontrol: made or changed by name, ended, and read back. What slurmctld acknowledged it may lose in a crash within some six seconds: whoever needs one looks again. */
+import { type ReservationFact, type ReservationOrder, SlurmFailure } from '../contract/index.ts';
+import { controllerAway } from './controller.ts';
+import type { PolicyParts } from './open-policy.ts';
+import { ownName } from './policy-settings.ts';
+import { complaint, runSlurm } from './run-slurm.ts';
 
-const OUR_FLAGS = ['MAINT', 'IGNORE_JOBS', 'FLEX', 'MAGNETIC', 'OVERLAP', 'DAILY', 'WEEKLY', 'PURGE_COMP', 'ANY_NODES'];
-const DAY_MS = 86_400_000;
-
-/** Asking again for what is there writes nothing. Throws `refused`, `invalid`, `unavailable`. */
-export async function reserve(settings: PolicySettings, input: ActInput<'reserve'>): Promise<ActOutput<'reserve'>> {
-  const order = checkOrder(settings, input.reservation);
-  let found: ReservationFact | undefined;
-  const look = async (): Promise<Look<ReservationFact>> => {
-    found = (await listReservations(settings)).find((r) => r.name === order.name);
-    if (found === undefined) return { lags: 'slurmctld', why: `no reservation ${order.name}` };
-    const { startMs, endMs, nodes, other } = differences(order, found, settings.clock.now());
-    if (startMs || endMs || nodes || other)
-      return { lags: 'slurmctld', why: `reservation ${order.name} is not as asked` };
-    return { settled: found };
-  };
-  const push = (): Promise<SlurmFailure | undefined> =>
-    changeReservation(
-      settings,
-      found === undefined ? createArgs(settings, order) : updateArgs(order, found, settings.clock.now()),
-    );
-  return { reservation: await converge(settings, { look, push }) };
-}
-
-function checkOrder(settings: PolicySettings, asked: ReservationOrder): ReservationOrder {
-  ownName(settings, asked.name, 'reservation');
-  const fault = (kind: 'invalid' | 'refused', message: string): never => {
-    throw new SlurmFailure({ kind, message: `${asked.name}: ${message}` });
-  };
-  // Slurm counts in seconds.
-  const order = {
-    ...asked,
-    flags: [...new Set(asked.flags)],
-    startMs: Math.floor(asked.startMs / 1000) * 1000,
-    endMs: Math.floor(asked.endMs / 1000) * 1000,
-    users: asked.users.length + asked.accounts.length > 0 ? asked.users : [settings.maintenanceUser ?? 'root'],
-  };
-  if (!(order.endMs > order.startMs)) fault('invalid', 'it ends before it begins');
-  if (order.endMs <= settings.clock.now()) fault('invalid', 'its end is past');
-  if (order.endMs > settings.clock.now() + 3650 * DAY_MS) fault('invalid', 'it ends more than ten years from now');
-  if (order.flags.includes('DAILY') && order.flags.includes('WEEKLY')) fault('invalid', 'daily and weekly at once');
-  if (Array.isArray(order.nodes) && order.nodes.length === 0) fault('invalid', 'an empty list of nodes');
-  const record = order.flags.includes('ANY_NODES') && order.nodes === undefined && order.nodeCount === undefined;
-  if (record && settings.recordLicense === undefined)
-    fault('invalid', 'a reservation without nodes holds a licence, and none is set for that on this cluster');
-  if (!record && order.nodes === undefined && order.nodeCount === undefined)
-    fault('invalid', 'neither nodes nor their number');
+export async function reserve(settings: PolicyParts, order: ReservationOrder): Promise<ReservationFact> {
+  ownName(settings, order.name, 'reservation');
+  if (order.endMs <= order.startMs) throw new SlurmFailure({ kind: 'invalid', message: 'end: must be after start' });
+  if (order.nodes === undefined && order.nodeCount === undefined)
+    throw new SlurmFailure({ kind: 'invalid', message: 'nodes or nodeCount: one of them' });
   const why = settings.mayReserve?.(order);
-  if (why !== undefined) fault('refused', why);
-  return order;
-}
-
-const secondsText = (ms: number): string => new Date(ms).toISOString().slice(0, 19);
-
-function createArgs(settings: PolicySettings, order: ReservationOrder): string[] {
-  const now = settings.clock.now();
-  return [
-    ...['create', 'reservation', `reservationname=${order.name}`],
-    // Slurm refuses a start that is past.
-    `starttime=${order.startMs <= now ? 'now' : secondsText(order.startMs)}`,
-    `endtime=${secondsText(order.endMs)}`,
-    ...placeArgs(order),
-    ...(order.nodes === undefined && order.nodeCount === undefined ? [`licenses=${settings.recordLicense ?? ''}`] : []),
-    ...(order.partition === undefined ? [] : [`partitionname=${order.partition}`]),
-    ...(order.flags.length === 0 ? [] : [`flags=${order.flags.join(',')}`]),
+  if (why !== undefined) throw new SlurmFailure({ kind: 'refused', message: why });
+  const known = (await settings.reservations()).find((r) => r.name === order.name);
+  const begun = known !== undefined && known.startMs <= settings.clock.now();
+  const words = [
+    `reservationname=${order.name}`,
+    // A reservation that has begun keeps its start.
+    ...(begun ? [] : [`starttime=${timeText(order.startMs)}`]),
+    `endtime=${timeText(order.endMs)}`,
+    ...(order.nodes === undefined
+      ? [`nodecnt=${order.nodeCount}`]
+      : [`nodes=${order.nodes === 'ALL' ? 'ALL' : order.nodes.join(',')}`]),
+    ...(order.partition === undefined ? [] : [`partition=${order.partition}`]),
     ...(order.accounts.length === 0 ? [] : [`accounts=${order.accounts.join(',')}`]),
-    ...(order.users.length === 0 ? [] : [`users=${order.users.join(',')}`]),
+    ...(order.users.length > 0
+      ? [`users=${order.users.join(',')}`]
+      : order.accounts.length === 0
+        ? [`users=${settings.maintenanceUser ?? 'root'}`]
+        : []),
+    ...(known === undefined && order.flags.length > 0 ? [`flags=${order.flags.join(',')}`] : []),
   ];
+  await scontrol(settings, [
+    known === undefined ? 'create' : 'update',
+    ...(known === undefined ? ['reservation'] : []),
+    ...words,
+  ]);
+  const made = (await settings.reservations()).find((r) => r.name === order.name);
+  if (made === undefined || made.endMs !== Math.floor(order.endMs / 1000) * 1000)
+    throw new SlurmFailure({
+      kind: 'unavailable',
+      message: `reservation ${order.name} is not there as asked; ask again`,
+    });
+  return made;
 }
 
-const placeArgs = ({ nodes, nodeCount }: ReservationOrder): string[] => {
-  if (nodes !== undefined) return [`nodes=${nodes === 'ALL' ? nodes : nodes.join(',')}`];
-  return nodeCount === undefined ? [] : [`nodecnt=${nodeCount}`];
-};
-
-/** Exported for its test. */
-export function updateArgs(order: ReservationOrder, found: ReservationFact, now: number): string[] {
-  const { startMs, endMs, nodes, gone, added } = differences(order, found, now);
-  const begun = found.startMs <= now;
-  return [
-    ...['update', `reservation=${order.name}`],
-    ...(startMs && !begun ? [`starttime=${order.startMs <= now ? 'now' : secondsText(order.startMs)}`] : []),
-    ...(endMs || startMs ? [`endtime=${secondsText(order.endMs)}`] : []),
-    ...(nodes ? placeArgs(order) : []),
-    ...(order.partition === undefined || order.partition === found.partition ? [] : [`partitionname=${order.partition}`]),
-    // `flags=` only adds; what is no longer asked is taken away by name. One of them a command: the next look finds what is left to do.
-    ...(gone.length > 0 ? [`flags-=${gone.join(',')}`] : added.length > 0 ? [`flags+=${added.join(',')}`] : []),
-    // Whole lists, both, always: `accounts-=X` on a list without X makes a reservation for everybody but X.
-    `accounts=${order.accounts.join(',')}`,
-    `users=${order.users.join(',')}`,
-  ];
+/** One in use is ended now instead of deleted: deleting would be refused, or hold the jobs that wait for it. */
+export async function endReservation(settings: PolicyParts, name: string): Promise<void> {
+  ownName(settings, name, 'reservation');
+  const known = (await settings.reservations()).find((r) => r.name === name);
+  if (known === undefined) return;
+  try {
+    await scontrol(settings, ['delete', `reservationname=${name}`]);
+  } catch (cause) {
+    if (!(cause instanceof SlurmFailure) || !/in use/i.test(cause.message)) throw cause;
+    // One that comes again every day would.
+    const again = known.flags.filter((f) => f === 'DAILY' || f === 'WEEKLY').map((f) => `flags-=${f}`);
+    await scontrol(settings, ['update', `reservationname=${name}`, 'endtime=now+1', ...again]);
+  }
 }
 
-interface Differences {
-  readonly startMs: boolean;
-  readonly endMs: boolean;
-  readonly nodes: boolean;
-  readonly gone: readonly string[];
-  readonly added: readonly string[];
-  /** Of flags, partition, accounts, users. */
-  readonly other: boolean;
+async function scontrol(settings: PolicyParts, args: readonly string[]): Promise<void> {
+  const ran = await runSlurm(settings, 'scontrol', { args });
+  const away = controllerAway(ran);
+  if (away !== undefined) throw away;
+  if (ran.code === 0 && !/error/i.test(ran.stderr)) return;
+  const text = complaint(ran);
+  throw new SlurmFailure({
+    kind: /denied|permission/i.test(text) ? 'refused' : 'invalid',
+    message: `the reservation: ${text}`,
+  });
 }
 
-function differences(order: ReservationOrder, found: ReservationFact, now: number): Differences {
-  const held = found.flags.filter((f) => OUR_FLAGS.includes(f));
-  const gone = held.filter((f) => !order.flags.some((o) => o === f));
-  const added = order.flags.filter((f) => !held.includes(f));
-  const periodMs = order.flags.includes('DAILY') ? DAY_MS : order.flags.includes('WEEKLY') ? 7 * DAY_MS : undefined;
-  // One that repeats has moved on by whole periods since it was asked for.
-  const moved = found.startMs - order.startMs;
-  const onBeat = periodMs !== undefined && moved >= 0 && moved % periodMs === 0;
-  const startMs = !onBeat && moved !== 0 && !(found.startMs <= now && order.startMs <= now);
-  return {
-    startMs,
-    endMs: found.endMs - order.endMs !== (onBeat ? moved : 0),
-    nodes:
-      Array.isArray(order.nodes)
-        ? !sameWords(order.nodes, found.nodes)
-        : order.nodes === 'ALL'
-          ? !found.flags.includes('ALL_NODES')
-          : order.nodeCount !== undefined && order.nodeCount !== found.nodeCount,
-    gone,
-    added,
-    other:
-      gone.length + added.length > 0 ||
-      (order.partition !== undefined && order.partition !== found.partition) ||
-      !sameWords(order.accounts, found.accounts) ||
-      !sameWords(order.users, found.users),
-  };
-}
-
-const sameWords = (a: readonly string[], b: readonly string[]): boolean =>
-  [...new Set(a)].toSorted().join(',') === [...new Set(b)].toSorted().join(',');
+const timeText = (ms: number): string => new Date(ms).toISOString().slice(0, 19);

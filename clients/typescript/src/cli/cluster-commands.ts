@@ -36,9 +36,7 @@ export function clusterCommands(program: Command, client: () => Client): void {
       .argument('[cluster]', 'default: the only one with tools of its own')
       .description(says)
       .option('--json', 'print one JSON document')
-      .action(async (named: string | undefined, options: Options) =>
-        act(await clusterMeant(client(), named), options),
-      );
+      .action(async (named: string | undefined, options: Options) => act(await clusterMeant(client(), named), options));
   };
 
   about('partitions', 'partitions and their limits', async (id, { json }) => {

@@ -79,7 +79,11 @@ async function followed(client: Client, { id, query, options }: Wanted): Promise
   for (let tries = 0; ; tries++) {
     try {
       const from = place === undefined ? {} : { lastEventId: place };
-      for await (const event of client.events('job.follow', { params: { id }, query: { ...query, attempts }, ...from })) {
+      for await (const event of client.events('job.follow', {
+        params: { id },
+        query: { ...query, attempts },
+        ...from,
+      })) {
         tries = 0;
         if (event.id !== '') place = event.id;
         if (take(event, options)) return true;
@@ -100,7 +104,8 @@ function take({ event, data }: ReceivedEvent, { json }: OutputOptions): boolean 
   const said = typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : {};
   if (event === 'output' && json !== true) process.stdout.write(String(said['text'] ?? ''));
   if (event === 'output' && json === true) process.stdout.write(`${JSON.stringify({ ...said, ended: false })}\n`);
-  if (event === 'attempt' && json !== true) process.stderr.write(`beamway: attempt ${String(said['attempt'])} begins\n`);
+  if (event === 'attempt' && json !== true)
+    process.stderr.write(`beamway: attempt ${String(said['attempt'])} begins\n`);
   if (event === 'end' && json === true) process.stdout.write(`${JSON.stringify({ ...said, text: '', ended: true })}\n`);
   if (event === 'closed') {
     const code = String(said['code']);

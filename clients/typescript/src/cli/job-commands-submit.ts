@@ -81,7 +81,9 @@ export function submitCommand(job: Command, client: () => Client): void {
     .option('--array <range>', 'tasks of the same script: 0-99, 0-99:2, 0-99%10 (ten at a time)', taskRange)
     .option('--depends-on <job:when>', 'wait for a job (started, ended, succeeded, failed); repeatable', dependency)
     .option('--hold', 'do not start it until `beamway job release`')
-    .option('--at <time>', 'do not start it before: +2h, 2026-12-01T08:00, 2026-12-01T08:00Z', (t: string) => pointInTime(t))
+    .option('--at <time>', 'do not start it before: +2h, 2026-12-01T08:00, 2026-12-01T08:00Z', (t: string) =>
+      pointInTime(t),
+    )
     .option('--partition <name>')
     .option('--reservation <name>')
     .option('--constraint <features>', 'features that its nodes must have')

@@ -62,7 +62,9 @@ export function jobCommands(program: Command, client: () => Client): void {
           ['state', `${shown.state}${shown.reason === '' ? '' : `: ${shown.reason}`}`],
           ...(shown.reasonCode === null ? [] : [['code', shown.reasonCode] as const]),
           ...(shown.expectedStart === null ? [] : [['expected start', shortTime(shown.expectedStart)] as const]),
-          ...(shown.unixUser === null ? [] : [['runs as', `${shown.unixUser} on account ${shown.account ?? '-'}`] as const]),
+          ...(shown.unixUser === null
+            ? []
+            : [['runs as', `${shown.unixUser} on account ${shown.account ?? '-'}`] as const]),
           ...(shown.partition === null ? [] : [['partition', shown.partition] as const]),
           ...(shown.tasks === null ? [] : [['tasks', progress(shown)] as const]),
           ...shown.dependsOn.map((d) => ['waits for', `${d.job} ${d.when}`] as const),

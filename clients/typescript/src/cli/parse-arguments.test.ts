@@ -22,7 +22,17 @@ test('a point in time is a date, here or with its zone, or so long from now', ()
   assert.equal(pointInTime('2026-12-01T08:00:30+02:00', NOW), '2026-12-01T06:00:30.000Z');
   assert.equal(pointInTime('2026-12-01', NOW), new Date(2026, 11, 1).toISOString());
   assert.equal(pointInTime('2026-12-01T08:00', NOW), new Date(2026, 11, 1, 8).toISOString());
-  for (const text of ['', 'tomorrow', '08:00', '2026-13-01', '2026-12-01 08:00', '+', '+0h', '1764576000', '2026-12-01T25:00'])
+  for (const text of [
+    '',
+    'tomorrow',
+    '08:00',
+    '2026-13-01',
+    '2026-12-01 08:00',
+    '+',
+    '+0h',
+    '1764576000',
+    '2026-12-01T25:00',
+  ])
     assert.throws(() => pointInTime(text, NOW), refused, text);
 });
 

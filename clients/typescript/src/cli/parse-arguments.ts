@@ -62,7 +62,8 @@ export interface TaskRangeText {
 
 /** `0-99`, `0-99:2` (every second), `0-99%10` (ten at a time), `7`; as sbatch writes it, without lists. */
 export function taskRange(text: string): TaskRangeText {
-  const [, first, last = first, step = '1', atOnce] = /^(\d{1,7})(?:-(\d{1,7}))?(?::([1-9]\d{0,6}))?(?:%([1-9]\d{0,6}))?$/.exec(text) ?? [];
+  const [, first, last = first, step = '1', atOnce] =
+    /^(\d{1,7})(?:-(\d{1,7}))?(?::([1-9]\d{0,6}))?(?:%([1-9]\d{0,6}))?$/.exec(text) ?? [];
   if (first === undefined || Number(last) < Number(first))
     throw new InvalidArgumentError('Write FIRST-LAST, such as 0-99, 0-99:2 (every second) or 0-99%10 (ten at a time).');
   const range = { first: Number(first), last: Number(last), step: Number(step) };
@@ -80,7 +81,8 @@ export function pointInTime(text: string, nowMs: number = Date.now()): string {
   const isDate = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:Z|[+-]\d{2}:\d{2})?)?$/.test(text);
   // A day alone would be midnight in UTC to JavaScript, and here to everybody else.
   const ms = isDate ? Date.parse(text.length === 10 ? `${text}T00:00` : text) : Number.NaN;
-  if (!Number.isFinite(ms)) throw new InvalidArgumentError('Write +2h, 2026-12-01, 2026-12-01T08:00 or 2026-12-01T08:00Z.');
+  if (!Number.isFinite(ms))
+    throw new InvalidArgumentError('Write +2h, 2026-12-01, 2026-12-01T08:00 or 2026-12-01T08:00Z.');
   return new Date(ms).toISOString();
 }
 
