@@ -98,6 +98,8 @@ export interface ApiServerOptions {
   readonly federation?: string;
   /** Names of clusters with Slurm beside the example's, whose agents a test may play. */
   readonly slurmClusters?: readonly string[];
+  /** Environments whose jobs go to one of them. */
+  readonly slurmEnvironments?: Readonly<Record<string, string>>;
   /** Environments of the example that are on another cluster than there, by name. */
   readonly environmentsOn?: Readonly<Record<string, string>>;
 }
@@ -113,6 +115,10 @@ export async function startApiServer(t: TestScope, options: ApiServerOptions = {
   const slurm = (options.slurmClusters ?? []).map((name) => `  - { name: ${name}, scheduler: slurm }\n`).join('');
   writeFileSync(facilityFile, readFileSync(facilityFile, 'utf8').replace('clusters:\n', `clusters:\n${slurm}`));
   for (const [name, cluster] of Object.entries(options.environmentsOn ?? {})) {
+    const file = join(state, 'facility', 'environments', `${name}.yaml`);
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^cluster: .*$/m, `cluster: ${cluster}`));
+  }
+  for (const [name, cluster] of Object.entries(options.slurmEnvironments ?? {})) {
     const file = join(state, 'facility', 'environments', `${name}.yaml`);
     writeFileSync(file, readFileSync(file, 'utf8').replace(/^cluster: .*$/m, `cluster: ${cluster}`));
   }

@@ -15,7 +15,7 @@ export type SlurmProgram = 'sacctmgr' | 'scontrol' | 'squeue' | 'sbatch';
 
 const LONGEST_OUTPUT_BYTES = 16 * 1024 * 1024;
 const LONGEST_RUN_MS = 8000;
-/** Where slurmctld does not listen, its clients try for 9 to 18 s (22.05.8); nobody should wait for that. */
+/** Where slurmctld does not listen, its clients try for 9 to 18 s (22.05.8). */
 const LONGEST_ASK_MS = 15_000;
 
 /** `as`: a Unix user to become; needs the setting `become`. Throws `unavailable` where the program cannot be started or says more than 16 MiB. */
