@@ -6,7 +6,7 @@ import { writeClaims } from './job-folder.ts';
 import { type JobState, lastSubmission, recordEnded } from './job-state.ts';
 import { settleMissing } from './missing-job.ts';
 import { outputOf, readAttempts } from './read-attempts.ts';
-import { settle, settleArray, stateOf } from './settle-record.ts';
+import { awaitsAttempt, settle, settleArray, stateOf } from './settle-record.ts';
 
 /** How long an ended job's exit record may come late over a network file system. */
 const LATE_RECORD_MS = 3000;
@@ -31,10 +31,13 @@ export async function settleJob(deps: AgentDeps, jobs: AgentJobs, job: AgentJob,
   const next = state.order.array === undefined ? await single(deps, job, found, row) : await array(deps, found, rows);
   await jobs.save(job, next);
   const { record } = next;
-  // Over a network file system, what the wrapper wrote may be seen a moment later.
-  const running = record.tasks?.running ?? (record.state === 'running' ? 1 : 0);
-  const awaited =
-    record.state === 'completing' || record.attempts.filter((a) => a.outcome === undefined).length < running;
+  // What the wrapper writes may be seen a moment later than what Slurm says.
+  const running = record.tasks?.running ?? 0;
+  const unread =
+    state.order.array === undefined
+      ? awaitsAttempt(row, job.attempts)
+      : record.attempts.filter((a) => a.outcome === undefined).length < running;
+  const awaited = record.state === 'completing' || unread;
   job.settledFrom = awaited ? '' : JSON.stringify(rows);
   if (recordEnded(record.state)) await writeClaims(deps.settings.jobsRoot, next, []).catch(() => undefined);
 }
@@ -62,8 +65,10 @@ async function single(deps: AgentDeps, job: AgentJob, state: JobState, row: Queu
     job.attempts = await readAttempts(settings.jobsRoot, state);
     job.seen = seen;
   }
+  const submission = lastSubmission(state)?.number ?? 1;
   const settled = settle({
     row,
+    submission,
     attempts: job.attempts,
     outputOf: outputOf(settings.jobsRoot, state),
     causes: job.causes,
@@ -107,7 +112,12 @@ async function array(deps: AgentDeps, state: JobState, rows: readonly QueueRow[]
         continue;
       }
       const read = await readAttempts(deps.settings.jobsRoot, state, task);
-      const settled = settle({ row, attempts: read, outputOf: outputOf(deps.settings.jobsRoot, state) });
+      const settled = settle({
+        row,
+        submission: lastSubmission(state)?.number ?? 1,
+        attempts: read,
+        outputOf: outputOf(deps.settings.jobsRoot, state),
+      });
       for (const a of settled.attempts) attempts.set(`${a.task}/${a.attempt}`, a);
       if (!recordEnded(now)) continue;
       endedTasks[task] = now === 'completed' ? 'completed' : now === 'cancelled' ? 'cancelled' : 'failed';

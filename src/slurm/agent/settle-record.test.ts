@@ -38,7 +38,8 @@ const ended = (code: number, how: 'ended' | 'signalled' | 'time-limit' | 'unatta
   atMs: 1_020_000,
 });
 const outputOf = () => ({ stdoutPath: '/o', stderrPath: '/e' });
-const of = (r: Partial<QueueRow>, attempts: readonly FolderAttempt[]) => settle({ row: row(r), attempts, outputOf });
+const of = (r: Partial<QueueRow>, attempts: readonly FolderAttempt[]) =>
+  settle({ row: row(r), submission: 1, attempts, outputOf });
 
 test('a running job has an open attempt; one that ended tells its exit code', () => {
   const running = of({}, [attempt({})]);
@@ -76,6 +77,20 @@ test('an attempt ends for the reason that is known best', () => {
   assert.equal(outcome('FAILED', ended(74, 'unattached')), 'not-started');
   assert.equal(outcome('COMPLETED', ended(0)), 'completed');
   assert.equal(of({ state: 'PENDING', restarts: 1 }, [attempt({})]).attempts[0]?.outcome, 'requeued');
+});
+
+test('a job that Slurm runs has an open attempt before its wrapper has written a word', () => {
+  const first = of({ startMs: 1_005_000, nodeNames: ['n1', 'n2'] }, []);
+  assert.deepEqual([first.state, first.attempts.length, first.attempts[0]?.nodes], ['running', 1, ['n1', 'n2']]);
+  const second = of({ startMs: 1_030_000, restarts: 1 }, [attempt({})]);
+  assert.deepEqual(
+    second.attempts.map((a) => [a.attempt, a.outcome]),
+    [
+      [1, 'requeued'],
+      [2, undefined],
+    ],
+  );
+  assert.equal(of({ startMs: 1_009_000 }, [attempt({})]).attempts.length, 1);
 });
 
 test('a held job says so; a state that this table does not know neither ends nor loses a job', () => {

@@ -15,6 +15,8 @@ export interface Settled {
 
 export interface Proof {
   readonly row: QueueRow;
+  /** Number of the submission that the row is. */
+  readonly submission: number;
   readonly attempts: readonly FolderAttempt[];
   readonly outputOf: (attempt: FolderAttempt) => { readonly stdoutPath: string; readonly stderrPath: string };
   /** Why runs before the last one ended, by attempt: Slurm's queue forgets that, its accounting tells. */
@@ -70,7 +72,51 @@ export function stateOf(row: Pick<QueueRow, 'state' | 'reasonCode' | 'priority'>
 
 const ENDING: ReadonlySet<RecordState> = new Set(['completed', 'failed', 'timed-out', 'cancelled', 'node-failed']);
 
-export function settle({ row, attempts, outputOf, causes }: Proof): Settled {
+/** Slurm counts whole seconds. */
+const NEAR_MS = 2000;
+
+/** Slurm runs it, and what its wrapper wrote of that run is not to be seen yet. */
+export function awaitsAttempt(row: QueueRow, attempts: readonly FolderAttempt[]): boolean {
+  const state = stateOf(row);
+  if (state !== 'running' && state !== 'suspended') return false;
+  if (attempts.some((a) => a.exit === undefined && a.startedAtMs >= (row.startMs ?? 0) - NEAR_MS)) return false;
+  return attempts.filter((a) => a.task !== undefined || a.nativeId === row.jobId).length <= row.restarts;
+}
+
+export function settle(proof: Proof): Settled {
+  const settled = settleKnown(proof);
+  const { row, attempts, outputOf } = proof;
+  if (!awaitsAttempt(row, attempts)) return settled;
+  const last = attempts.at(-1);
+  const task = row.tasks?.length === 1 ? row.tasks[0] : undefined;
+  const begun: FolderAttempt = {
+    ...(task === undefined ? {} : { task }),
+    attempt: (last?.attempt ?? 0) + 1,
+    submission: proof.submission,
+    nativeId: row.jobId,
+    nodes: row.nodeNames,
+    startedAtMs: row.startMs ?? row.submitMs,
+  };
+  return {
+    ...settled,
+    attempts: [
+      ...settled.attempts.map((a) => closed(a, begun)),
+      { ...begun, nodes: [...begun.nodes], ...outputOf(begun) },
+    ],
+  };
+}
+
+/** Another one runs, so this one is over. */
+function closed(attempt: AttemptRecord, next: FolderAttempt): AttemptRecord {
+  if (attempt.outcome !== undefined) return attempt;
+  return {
+    ...attempt,
+    outcome: 'requeued',
+    endedAtMs: Math.max(attempt.startedAtMs, Math.min(next.startedAtMs, attempt.endedAtMs ?? next.startedAtMs)),
+  };
+}
+
+function settleKnown({ row, attempts, outputOf, causes }: Proof): Settled {
   const state = stateOf(row);
   const over = ENDING.has(state);
   const open = state === 'running' || state === 'suspended' || state === 'completing';
