@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type KyselyPlugin, sql } from 'kysely';
-import { cancelJob, followJobs, type Job, SchedulerError } from './index.ts';
+import { cancelJob, followJobs, holdJob, type Job, SchedulerError } from './index.ts';
 import { type Room, room } from './jobs.fixture.ts';
 
 test('a job the scheduler no longer knows is lost after thirty seconds, not before', async (t) => {
@@ -12,7 +12,7 @@ test('a job the scheduler no longer knows is lost after thirty seconds, not befo
   clock.advance(30_000);
   await look();
   assert.equal((await now(job)).state, 'queued');
-  clock.advance(1);
+  clock.advance(2);
   await look();
   assert.deepEqual([(await now(job)).state, (await now(job)).reason], ['lost', 'the scheduler no longer knows it']);
   assert.deepEqual(await told(job), [{ state: 'lost', ended: true }]);
@@ -152,24 +152,22 @@ test('what the scheduler itself calls lost is lost, with its reason', async (t) 
 });
 
 test('a change that could not be copied is copied by the next look, though it is said only once', async (t) => {
-  const { deps, submit, fake, now } = await room(t);
+  const { deps, submit, fake, now, clock } = await room(t);
   fake.incremental = true;
   const job = await submit();
-  let broken = false;
   const follower = followJobs(deps, 'local');
   await follower.look();
+  clock.advance(10);
   fake.set(job.id, { state: 'running' });
-  const { now: clockNow } = deps.clock;
-  broken = true;
-  Object.assign(deps.clock, {
-    now: () => {
-      if (broken) throw new Error('a fault of ours');
-      return clockNow();
-    },
-  });
+  const { changes } = fake;
+  fake.changes = async (cursor) => {
+    fake.changes = changes;
+    const { jobs, ...rest } = await changes(cursor);
+    const unwritable = { attempt: 1, startedAtMs: Number.NaN, placement: [], stdoutPath: '', stderrPath: '' };
+    return { ...rest, jobs: jobs.map((j) => ({ ...j, attempts: [unwritable] })) };
+  };
   await follower.look();
   assert.equal((await now(job)).state, 'queued');
-  broken = false;
   await follower.look();
   assert.equal((await now(job)).state, 'running');
   await follower.stop();
@@ -229,4 +227,49 @@ test('an array of a thousand tasks is copied task by task, and read back in orde
     Array.from({ length: 1500 }, (_, n) => n),
   );
   assert.deepEqual(known.facts.tasks, tasks);
+});
+
+test('an answer that was on its way is not written over a newer one, whoever is slower', async (t) => {
+  const { deps, submit, fake, now, look } = await room(t);
+  fake.incremental = true;
+  // The follower hears of the job, and of its start, before whoever submits it has written what the scheduler answered.
+  const { submit: hand } = fake;
+  fake.submit = async (spec) => {
+    const first = await hand(spec);
+    fake.set(spec.key, { state: 'running' });
+    await look();
+    return first;
+  };
+  const job = await submit();
+  fake.submit = hand;
+  assert.deepEqual([job.state, (await now(job)).state], ['running', 'running']);
+  // A hold whose answer comes after the follower has heard what came of it.
+  const hold = fake.control?.hold;
+  assert.ok(fake.control !== undefined && hold !== undefined);
+  const control = {
+    ...fake.control,
+    hold: async (...of: Parameters<typeof hold>) => {
+      const held = await hold(...of);
+      fake.set(job.id, { state: 'suspended' });
+      await look();
+      return held;
+    },
+  };
+  const schedulers = new Map([['local', { ...fake, control }]]);
+  const after = await holdJob({ ...deps, schedulers }, { person: 'ada', requestId: 'req_1' }, await now(job));
+  assert.deepEqual([after.state, (await now(job)).state], ['suspended', 'suspended']);
+  // The follower's own question was asked before the row was written.
+  const follower = followJobs(deps, 'local');
+  await follower.look();
+  const { changes } = fake;
+  fake.set(job.id, { state: 'running' });
+  fake.changes = async (cursor) => {
+    const said = await changes(cursor);
+    fake.changes = changes;
+    await holdJob(deps, { person: 'ada', requestId: 'req_2' }, await now(job));
+    return said;
+  };
+  await follower.look();
+  assert.equal((await now(job)).state, 'held');
+  await follower.stop();
 });

@@ -4,8 +4,9 @@
  */
 import type { ComputeDeps } from './deps.ts';
 import { openJobs, openJobsOf, unsettledJobs } from './follow-store.ts';
-import type { Job } from './job.ts';
-import type { NativeJob, Scheduler } from './scheduler.ts';
+import { follow, type Job } from './job.ts';
+import { onNative } from './on-native.ts';
+import { type NativeJob, type Scheduler, SchedulerError } from './scheduler.ts';
 import { settleJob } from './settle-job.ts';
 
 const LOOK_EVERY_MS = 2000;
@@ -28,8 +29,8 @@ interface Following {
   cursor: string | undefined;
   /** In milliseconds of the monotonic clock; undefined: never. */
   comparedAtMs: number | undefined;
-  /** Heard of, but not copied: copying failed. By key. */
-  readonly again: Map<string, NativeJob>;
+  /** Heard of, but not copied: copying failed, or somebody else wrote the job meanwhile. By key. */
+  again: ReadonlySet<string>;
   /** When the end of a job was ordered last, by id. */
   readonly orderedAtMs: Map<string, number>;
 }
@@ -43,7 +44,7 @@ export function followJobs(deps: ComputeDeps, cluster: string): JobFollower {
     scheduler,
     cursor: undefined,
     comparedAtMs: undefined,
-    again: new Map(),
+    again: new Set(),
     orderedAtMs: new Map(),
   };
   let stopped = false;
@@ -102,32 +103,60 @@ export function followJobs(deps: ComputeDeps, cluster: string): JobFollower {
 }
 
 async function once(following: Following): Promise<void> {
-  const { deps, scheduler, again } = following;
+  const { deps, scheduler } = following;
   const atMs = deps.clock.monotonic();
+  const askedAt = deps.clock.now();
   const changes = await scheduler.changes(following.cursor);
   const { comparedAtMs } = following;
   const isDue = comparedAtMs === undefined || atMs - comparedAtMs >= COMPARE_EVERY_MS;
   const all = changes.complete ? changes.jobs : isDue ? await scheduler.list() : undefined;
-  const heard = new Map(again);
-  for (const native of all ?? changes.jobs) heard.set(native.key, native);
-  const jobs = await toSettle(following, [...heard.keys()], all !== undefined);
-  const failed = new Map<string, NativeJob>();
+  const heard: Heard = { askedAt, natives: new Map((all ?? changes.jobs).map((n) => [n.key, n])) };
+  const jobs = await toSettle(following, [...heard.natives.keys(), ...following.again], all !== undefined);
+  const again = new Set<string>();
   for (const job of jobs) {
-    const native = heard.get(job.id);
-    if (native === undefined && isOrdered(following, job, atMs)) continue;
     try {
-      await settleJob(deps, job, { native, complete: all !== undefined });
+      const native = await saidOf(following, job, heard);
+      if (native === undefined && isOrdered(following, job, atMs)) continue;
+      if (!(await settleJob(deps, job, { native, complete: all !== undefined }))) again.add(job.id);
       if (job.cancelRequestedAt !== null) following.orderedAtMs.set(job.id, atMs);
     } catch (cause) {
-      if (native !== undefined) failed.set(job.id, native);
+      again.add(job.id);
       deps.log.warn({ job: job.id, err: cause }, 'a job could not be followed');
     }
   }
-  again.clear();
-  for (const [key, native] of failed) again.set(key, native);
+  following.again = again;
   forgetOrders(following, jobs);
   following.cursor = changes.cursor;
   if (all !== undefined) following.comparedAtMs = atMs;
+}
+
+interface Heard {
+  /** Wall time, in milliseconds, before the scheduler was asked. */
+  readonly askedAt: number;
+  readonly natives: ReadonlyMap<string, NativeJob>;
+}
+
+/**
+ * What the scheduler says of the job, newer than our row. A row that was written after the scheduler was asked (by a hand-over or a hold, say) may hold more than it said: then, and where
+ * an earlier look left the job behind, it is asked about this one job anew.
+ */
+async function saidOf(
+  { deps, scheduler, again }: Following,
+  job: Job,
+  { askedAt, natives }: Heard,
+): Promise<NativeJob | undefined> {
+  const native = natives.get(job.id);
+  const nativeId = native?.nativeId ?? job.nativeId;
+  if (nativeId === null) return undefined;
+  const isOlder = native !== undefined && job.nativeId !== null && job.updatedAt.getTime() >= askedAt;
+  if (!isOlder && !again.has(job.id)) return native;
+  if (native !== undefined && follow(job, native, new Date(deps.clock.now())) === job) return native;
+  try {
+    return await onNative({ id: job.id, nativeId }, (id) => scheduler.show(id));
+  } catch (cause) {
+    if (cause instanceof SchedulerError && cause.kind === 'not-found') return undefined;
+    throw cause;
+  }
 }
 
 async function toSettle(

@@ -2,17 +2,15 @@
  * Hands an accepted job to its scheduler under its own id as key, so that it may be repeated after any crash. A scheduler that is away leaves
  * the job accepted; one that refuses it ends it as failed, with the reason.
  */
-
-import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import { dependenciesNow } from './dependencies.ts';
 import type { ComputeDeps } from './deps.ts';
 import { follow, type Job } from './job.ts';
-import { saveJob, tellChange } from './save-job.ts';
+import { saveJob } from './save-job.ts';
 import { SchedulerError } from './scheduler.ts';
 import { schedulerProblem } from './scheduler-problem.ts';
 import { schedulerSpec } from './scheduler-spec.ts';
-import { saveProgress } from './store.ts';
+import { jobById } from './store.ts';
 
 export interface HandOverOptions {
   /** Nobody asks just now: whoever follows jobs does it, and that is to be recorded. */
@@ -29,11 +27,10 @@ export async function handOver(deps: ComputeDeps, job: Job, { tell }: HandOverOp
     if (readiness.kind === 'impossible') return await endBefore(deps, job, readiness.reason);
     const claims = await deps.claimStreams(job);
     const native = await scheduler.submit(schedulerSpec(job, { claims, dependsOn: readiness.dependsOn }));
-    const known = follow(job, native, new Date(deps.clock.now()));
-    await transaction(deps.db, async (trx) => {
-      if ((await saveProgress(trx, known)) && tell) await tellChange(trx, known, 'handed-over');
-    });
-    return known;
+    const next = follow(job, native, new Date(deps.clock.now()));
+    const saved = await saveJob(deps, { before: job, next }, { act: tell ? 'handed-over' : null });
+    // The follower has heard of it sooner: what it wrote is as new as this or newer.
+    return saved ?? (await jobById(deps.db, job.id)) ?? next;
   } catch (cause) {
     const passing =
       cause instanceof Problem ? cause.status >= 500 : cause instanceof SchedulerError && cause.kind === 'unavailable';
@@ -43,18 +40,18 @@ export async function handOver(deps: ComputeDeps, job: Job, { tell }: HandOverOp
     }
     if (cause instanceof Problem) {
       // For example, a stream it is attached to was released: that does not pass.
-      await saveJob(deps, { ...job, state: 'failed', reason: cause.message });
+      await saveJob(deps, { before: job, next: { ...job, state: 'failed', reason: cause.message } });
       throw cause;
     }
     if (!(cause instanceof SchedulerError)) throw cause;
-    await saveJob(deps, { ...job, state: 'failed', reason: `the scheduler refused it: ${cause.message}` });
+    const reason = `the scheduler refused it: ${cause.message}`;
+    await saveJob(deps, { before: job, next: { ...job, state: 'failed', reason } });
     throw schedulerProblem(cause);
   }
 }
 
 /** What it waited for will never be: it ends without having reached the scheduler. */
 async function endBefore(deps: ComputeDeps, job: Job, reason: string): Promise<Job> {
-  const ended: Job = { ...job, state: 'failed', reason };
-  await saveJob(deps, ended);
-  return ended;
+  const next: Job = { ...job, state: 'failed', reason };
+  return (await saveJob(deps, { before: job, next })) ?? (await jobById(deps.db, job.id)) ?? next;
 }

@@ -181,12 +181,15 @@ export async function countWaiting(db: Queries, project: string): Promise<number
   return Number(row.count ?? 0);
 }
 
-/** Writes state and these attempts of a job that has not ended. False where it has: an ended job never changes. */
-export async function saveProgress(
-  trx: Queries,
-  job: Job,
-  attempts: readonly Attempt[] = job.attempts,
-): Promise<boolean> {
+export interface Progress {
+  /** Those that are new or different. */
+  readonly attempts: readonly Attempt[];
+  /** `updatedAt` of the copy that this was made of. */
+  readonly basedOn: Date;
+}
+
+/** Writes state and attempts of a job. False where it has ended (it never changes again) or was written since: nothing that was made of an older copy is written over a newer one. */
+export async function saveProgress(trx: Queries, job: Job, { attempts, basedOn }: Progress): Promise<boolean> {
   const row = await tables(trx)
     .updateTable('compute_job')
     .set({
@@ -197,6 +200,7 @@ export async function saveProgress(
       updated_at: job.updatedAt,
     })
     .where('id', '=', job.id)
+    .where('updated_at', '=', basedOn)
     .where(isOpen)
     .returning('id')
     .executeTakeFirst();

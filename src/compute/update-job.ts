@@ -4,7 +4,7 @@ import { defined } from './defined.ts';
 import type { ComputeDeps } from './deps.ts';
 import type { Job, JobSpec } from './job.ts';
 import { checkUpdate } from './job-rules.ts';
-import { orderControl } from './order-control.ts';
+import { type ControlOrder, orderControl } from './order-control.ts';
 import type { Asking } from './scheduler.ts';
 
 /** What is left out stays as it is. */
@@ -25,9 +25,10 @@ export interface UpdateOrder {
 /** Throws `unknown-tier` and `parameter-out-of-bounds` before anything is asked, then what `orderControl` throws. */
 export async function updateJob(deps: ComputeDeps, job: Job, { target, change, by }: UpdateOrder): Promise<Job> {
   const { name, timeLimitSeconds, tier, notBefore } = change;
-  const spec: JobSpec = { ...job.spec, ...defined({ name, timeLimitSeconds, tier, notBefore }) };
-  if (timeLimitSeconds !== undefined || tier !== undefined) checkUpdate(deps.facility, target, spec);
+  const changed = (spec: JobSpec): JobSpec => ({ ...spec, ...defined({ name, timeLimitSeconds, tier, notBefore }) });
+  if (timeLimitSeconds !== undefined || tier !== undefined) checkUpdate(deps.facility, target, changed(job.spec));
   const notBeforeMs = notBefore === undefined ? undefined : Date.parse(notBefore);
   const asked = defined({ name, timeLimitSeconds, tier, notBefore: notBeforeMs });
-  return orderControl(deps, job, { feature: 'update', spec, ask: (control, id) => control.update(id, asked, by) });
+  const ask: ControlOrder['ask'] = (control, id) => control.update(id, asked, by);
+  return orderControl(deps, job, { feature: 'update', change: changed, ask });
 }

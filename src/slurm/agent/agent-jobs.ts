@@ -101,9 +101,9 @@ export async function openAgentJobs(settings: AgentSettings, log: AgentLog): Pro
     async save(job, next) {
       if (sameState(job.state, next)) return;
       const durable = !sameState(job.state, { ...next, record: withReasonOf(next.record, job.state.record) });
-      const state = stamped(next);
-      if (durable) await saveJobState(settings.jobsRoot, state);
-      job.state = state;
+      if (durable) await saveJobState(settings.jobsRoot, next);
+      // The version and the record that has it appear at once: who asks for changes meanwhile would take the one for the other.
+      job.state = stamped(next);
       for (const listener of listeners) listener();
     },
     async alone(key, act) {

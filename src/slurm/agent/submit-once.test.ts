@@ -271,6 +271,28 @@ test('changes tell only what changed, and everything to who comes from another l
   assert.deepEqual([next.complete, next.jobs.map((j) => j.key)], [false, ['b']]);
 });
 
+test('no change is missed by who asks while it is being written', async () => {
+  const w = await world();
+  const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
+  const heard = new Map<string, string>();
+  let cursor: { instance?: string; after: number } = { after: 0 };
+  const ask = async (): Promise<void> => {
+    const said = (await w.agent.serve('changes', cursor)) as { instance: string; version: number; jobs: JobRecord[] };
+    cursor = { instance: said.instance, after: said.version };
+    for (const job of said.jobs) heard.set(job.key, job.state);
+  };
+  await Promise.all(keys.map((key) => submit(w, order(key))));
+  await ask();
+  w.slurm.rows = w.slurm.rows.map((r) => ({ ...r, state: 'CANCELLED', endMs: systemClock.now() }));
+  const end = performance.now() + 20_000;
+  // Asked without a pause: each write of a record is overtaken by some question.
+  while ([...heard.values()].some((state) => state !== 'cancelled')) {
+    await ask();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(performance.now() < end, JSON.stringify([...heard]));
+  }
+});
+
 test('an ended job is left as it is; a cancel is carried out also when Slurm never answered the submit', async () => {
   const w = await world();
   w.slurm.onSubmit = () => 'arrives-unanswered';
