@@ -58,7 +58,11 @@ test('whatever else is typed is no code, and no text makes the parser throw', ()
 });
 
 test('what a browser sends is a passkey’s answer or is refused as a whole, never anything else', () => {
-  const parsers = [parseRegistration, parseAssertion, (given: unknown) => parseClientData(typeof given === 'string' ? given : '')];
+  const parsers = [
+    parseRegistration,
+    parseAssertion,
+    (given: unknown) => parseClientData(typeof given === 'string' ? given : ''),
+  ];
   const right = {
     id: 'AAAA',
     rawId: 'AAAA',
