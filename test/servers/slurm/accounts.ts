@@ -29,8 +29,14 @@ export async function makeAccounts(
 ): Promise<void> {
   const read = await sacctmgr(env, ['-nP', 'list', 'assoc', `cluster=${cluster}`, 'format=account,user,qos']);
   const operators = wanted.operators.map((user) => ({ account: 'operators', user, tiers: [] }));
-  if (isComplete(read, [...wanted.accounts, ...operators])) return;
+  const before = await readQos(env);
+  if (isComplete(read, [...wanted.accounts, ...operators]) && isAsAsked(before, wanted.tiers)) return;
   const lines = [`add qos ${wanted.tiers.map((t) => t.name).join(',')}`];
+  // First what goes, so that no step between is a loop.
+  for (const { name, preempts } of wanted.tiers) {
+    const gone = (before.get(name)?.preempts ?? []).filter((over) => !preempts.includes(over));
+    if (gone.length > 0) lines.push(`modify qos ${name} set preempt-=${gone.join(',')}`);
+  }
   for (const { name, priority, preempts } of wanted.tiers) {
     // An empty `preempt=` is taken for all of them, which then is a loop.
     const over = preempts.length === 0 ? '' : ` preempt=${preempts.join(',')}`;
@@ -48,13 +54,33 @@ export async function makeAccounts(
     lines.push(`add user ${user} cluster=${cluster} account=operators adminlevel=Operator`);
   await sacctmgr(env, ['-i'], `${lines.join('\n')}\n`);
   const after = await sacctmgr(env, ['-nP', 'list', 'assoc', `cluster=${cluster}`, 'format=account,user,qos']);
-  const qos = await sacctmgr(env, ['-nP', 'list', 'qos', 'format=name,priority,preempt']);
-  const lists = qos.split('\n').map((l) => l.split('|'));
-  const asAsked = wanted.tiers.every((t) =>
-    lists.some(([n, p, over = '']) => n === t.name && Number(p) === t.priority && over === t.preempts.join(',')),
+  const qos = await readQos(env);
+  if (!isComplete(after, wanted.accounts) || !isAsAsked(qos, wanted.tiers))
+    throw new Error(`accounts and QoS are not as asked:\n${after}${JSON.stringify([...qos])}`);
+}
+
+interface Qos {
+  readonly priority: number;
+  readonly preempts: readonly string[];
+}
+
+async function readQos(env: Readonly<Record<string, string>>): Promise<ReadonlyMap<string, Qos>> {
+  const text = await sacctmgr(env, ['-nP', 'list', 'qos', 'format=name,priority,preempt']);
+  const rows = text.split('\n').map((line) => line.split('|'));
+  return new Map(
+    rows.map(([name = '', priority, over = '']) => [
+      name,
+      { priority: Number(priority), preempts: over === '' ? [] : over.split(',') },
+    ]),
   );
-  if (!isComplete(after, wanted.accounts) || !asAsked)
-    throw new Error(`accounts and QoS are not as asked:\n${after}${qos}`);
+}
+
+/** Slurm lists what a QoS preempts in an order of its own. */
+function isAsAsked(qos: ReadonlyMap<string, Qos>, tiers: readonly SlurmTier[]): boolean {
+  return tiers.every(({ name, priority, preempts }) => {
+    const found = qos.get(name);
+    return found?.priority === priority && [...found.preempts].sort().join() === [...preempts].sort().join();
+  });
 }
 
 function isComplete(text: string, accounts: readonly SlurmAccount[]): boolean {

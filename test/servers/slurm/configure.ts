@@ -92,9 +92,18 @@ export async function configure(plan: SlurmPlan): Promise<SlurmPorts> {
   return ports;
 }
 
+/** Ports once given stay; nodes that came since get more, and those that went leave theirs behind. */
 async function keptPorts(path: string, nodes: number): Promise<SlurmPorts> {
-  if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as SlurmPorts;
-  const servers = Array.from({ length: nodes + 3 }, () => createServer());
+  const kept = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as SlurmPorts) : undefined;
+  const known = kept === undefined ? [] : [kept.ctld, kept.dbd, kept.rest, ...kept.nodes];
+  const taken = [...known, ...(await freePorts(nodes + 3 - known.length))];
+  const [ctld = 0, dbd = 0, rest = 0, ...others] = taken;
+  if (taken.length > known.length) writeFileSync(path, JSON.stringify({ ctld, dbd, rest, nodes: others }));
+  return { ctld, dbd, rest, nodes: others.slice(0, nodes) };
+}
+
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: Math.max(0, count) }, () => createServer());
   const found: number[] = [];
   // All at once, so that no two are the same.
   for (const server of servers) {
@@ -104,10 +113,7 @@ async function keptPorts(path: string, nodes: number): Promise<SlurmPorts> {
     found.push(address.port);
   }
   for (const server of servers) await new Promise((resolve) => server.close(resolve));
-  const [ctld = 0, dbd = 0, rest = 0, ...others] = found;
-  const ports = { ctld, dbd, rest, nodes: others };
-  writeFileSync(path, JSON.stringify(ports));
-  return ports;
+  return found;
 }
 
 function slurmConf(plan: SlurmPlan, ports: SlurmPorts): string {

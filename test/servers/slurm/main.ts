@@ -24,10 +24,16 @@ if (missing !== undefined) {
   process.stderr.write(`${missing}\napt-get install -y --no-install-recommends ${SLURM_PACKAGES.join(' ')}\n`);
   process.exit(2);
 }
-const slurm = await startSlurm(options);
-if (verb === 'down') await slurm.stop({ purge });
-else
-  process.stdout.write(
-    `${JSON.stringify({ conf: slurm.conf, restUrl: slurm.restUrl, jwtKeyFile: slurm.jwtKeyFile, cluster: slurm.cluster })}\n`,
-  );
+try {
+  const slurm = await startSlurm(options);
+  if (verb === 'down') await slurm.stop({ purge });
+  else
+    process.stdout.write(
+      `${JSON.stringify({ conf: slurm.conf, restUrl: slurm.restUrl, jwtKeyFile: slurm.jwtKeyFile, cluster: slurm.cluster })}\n`,
+    );
+} catch (cause) {
+  // The reason alone: `up` shows the last lines of this.
+  process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`);
+  process.exit(1);
+}
 process.exit(0);
