@@ -39,6 +39,8 @@ export interface AgentJob {
   settledFrom: string;
   /** Why earlier runs ended, by attempt; from the accounting database. */
   readonly causes: Map<number, NonNullable<AttemptRecord['outcome']>>;
+  /** How often it was released after Slurm could not start it, and when last. */
+  launches: { readonly released: number; readonly atMs: number };
 }
 
 export interface AgentJobs {
@@ -68,7 +70,14 @@ export async function openAgentJobs(settings: AgentSettings, log: AgentLog): Pro
   let version = 0;
   let serial = 0;
   const admit = (state: JobState): AgentJob => {
-    const job: AgentJob = { state, attempts: [], seen: '', settledFrom: '', causes: knownCauses(state.record) };
+    const job: AgentJob = {
+      state,
+      attempts: [],
+      seen: '',
+      settledFrom: '',
+      causes: knownCauses(state.record),
+      launches: { released: 0, atMs: 0 },
+    };
     jobs.set(state.order.key, job);
     serial = Math.max(serial, state.serial);
     return job;

@@ -7,6 +7,7 @@ import { SlurmFailure } from '../contract/index.ts';
 import type { AgentDeps, AgentJob, AgentJobs } from './agent-jobs.ts';
 import { lastSubmission, parseComment } from './job-state.ts';
 import { lacksCause, learnCauses } from './learn-causes.ts';
+import { isHeldAfterLaunch, retryLaunch } from './retry-launch.ts';
 import { type Seen, settleJob } from './settle-job.ts';
 
 const QUICK_MS = 250;
@@ -87,7 +88,11 @@ async function settleAll(deps: AgentDeps, jobs: AgentJobs, { rows, atMs }: Seen)
       .catch((cause: unknown) => deps.log.warn({ job: key, err: cause }, 'a job could not be settled'));
   }
   await relearn(deps, jobs, { byJob, atMs });
-  for (const row of rows) await dropSuperseded(deps, jobs, row);
+  for (const row of rows) {
+    await dropSuperseded(deps, jobs, row);
+    const job = isHeldAfterLaunch(row) ? ownerOf(deps, jobs, row) : undefined;
+    if (job !== undefined) await jobs.alone(job.state.order.key, () => retryLaunch(deps, job, row));
+  }
 }
 
 /** For a while after a job was put back: the accounting database is a moment behind. */

@@ -32,7 +32,7 @@ export function stateOf(row: Pick<QueueRow, 'state' | 'reasonCode' | 'priority'>
     case 'REQUEUE_HOLD':
     case 'SPECIAL_EXIT':
     case 'REQUEUE_FED':
-      return row.state.endsWith('HOLD') || row.state === 'SPECIAL_EXIT' || /^JobHeld|^held$/i.test(row.reasonCode)
+      return row.state.endsWith('HOLD') || row.state === 'SPECIAL_EXIT' || /^JobHeld|held$/i.test(row.reasonCode)
         ? 'held'
         : 'queued';
     case 'CONFIGURING':

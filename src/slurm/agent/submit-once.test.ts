@@ -305,3 +305,10 @@ test('an ended job is left as it is; a cancel is carried out also when Slurm nev
   assert.equal((await until(w, 'a', (r) => r.state === 'cancelled')).key, cancelled.key);
   assert.equal((await show(w, 'a')).state, 'cancelled');
 });
+
+test('a job that Slurm could not start and holds is released, without anybody watching', async () => {
+  const w = await world();
+  const { nativeId } = await submit(w, order('launch'));
+  w.slurm.set(nativeId, { reasonCode: 'launch failed requeued held', restarts: 1, priority: 0 });
+  await until(w, 'launch', (r) => r.state === 'queued' && r.reasonCode === 'Priority');
+});

@@ -33,6 +33,8 @@ const WAITS: Readonly<Record<string, string>> = {
   AccountNotAllowed: 'its partition does not take its account',
   Prolog: 'nodes are being prepared',
   Cleaning: 'what an earlier run left is being tidied',
+  'launch failed requeued held': 'Slurm could not start it on its node, and holds it; release it',
+  LaunchFailedRequeuedHeld: 'Slurm could not start it on its node, and holds it; release it',
   JobHoldMaxRequeue: 'held: it was put back too often',
   JobArrayTaskLimit: 'as many tasks of its array run as it allows',
   DeadLine: 'it cannot end before its deadline',
@@ -60,7 +62,6 @@ const WAITS: Readonly<Record<string, string>> = {
 const ENDS: Readonly<Record<string, string>> = {
   NonZeroExitCode: 'its script ended with a code other than 0',
   JobLaunchFailure: 'Slurm could not start it on its node',
-  LaunchFailedRequeuedHeld: 'Slurm could not start it; it is held',
   OutOfMemory: 'it used more memory than it asked for',
   TimeLimit: 'it reached its time limit',
   RaisedSignal: 'it was ended by a signal',
