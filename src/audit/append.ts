@@ -3,8 +3,8 @@
  * resolves when its record is durable and rejects when it is not: the pipeline then refuses the mutation.
  */
 import type { Queries } from '../database/index.ts';
+import { batchAppender } from './append-store.ts';
 import { type AuditEntry, type StorableEntry, storable } from './record.ts';
-import { appendBatch } from './store.ts';
 
 /** Enough that the commit is a small part of a batch's cost, few enough that a batch takes some tens of milliseconds. */
 const BATCH_RECORDS = 2000;
@@ -22,6 +22,7 @@ interface Waiting {
 }
 
 export function openAuditLog(db: Queries): AuditLog {
+  const append = batchAppender(db);
   const waiting: Waiting[] = [];
   let writing: Promise<void> | undefined;
 
@@ -29,10 +30,7 @@ export function openAuditLog(db: Queries): AuditLog {
     while (waiting.length > 0) {
       const batch = waiting.splice(0, BATCH_RECORDS);
       try {
-        await appendBatch(
-          db,
-          batch.map((w) => w.entry),
-        );
+        await append(batch.map((w) => w.entry));
         for (const w of batch) w.resolve();
       } catch (cause) {
         for (const w of batch) w.reject(cause);

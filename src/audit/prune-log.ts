@@ -4,6 +4,7 @@
  */
 import { transaction } from '../database/index.ts';
 import { newId } from '../id.ts';
+import { appendWithin } from './append-store.ts';
 import { type Archived, archivePeriod } from './archive-period.ts';
 import type { AuditRules } from './audit-rules.ts';
 import { signCheckpoint, type TrustedKeys } from './checkpoint.ts';
@@ -11,7 +12,7 @@ import { completeCheckpointFile, readCheckpointFile } from './checkpoint-file.ts
 import { checkpointsFrom, insertCheckpoint, lastCheckpoint, periods } from './checkpoint-store.ts';
 import { dropPeriod, partitionExists } from './prune-store.ts';
 import { type AuditEntry, storable } from './record.ts';
-import { appendWithin, recordAt } from './store.ts';
+import { recordAt } from './store.ts';
 import type { SealDeps } from './take-checkpoint.ts';
 import { verifyChain } from './verify-chain.ts';
 

@@ -1,66 +1,8 @@
 /** SQL of records and of the chain's head. The application role may insert and read records, never change or delete them. */
 import { type SelectQueryBuilder, sql } from 'kysely';
-import { type Queries, type TransactionQueries, transaction } from '../database/index.ts';
-import { arrayLiteral, timestampText } from './array-literal.ts';
-import { type AuditPhase, type AuditRecord, digestOf, type StorableEntry } from './record.ts';
+import type { Queries } from '../database/index.ts';
+import type { AuditPhase, AuditRecord, StorableEntry } from './record.ts';
 import { type AuditTables, type RecordRow, tables } from './tables-store.ts';
-
-/**
- * Appends a batch under the locked head row, so that replicas append in one order and sequence numbers have no gap.
- * All or nothing.
- */
-export async function appendBatch(db: Queries, entries: readonly StorableEntry[]): Promise<void> {
-  await transaction(db, (trx) => appendWithin(trx, entries));
-}
-
-/** As a part of a transaction that does more; holds the head until it ends. */
-export async function appendWithin(trx: TransactionQueries, entries: readonly StorableEntry[]): Promise<void> {
-  const head = await tables(trx)
-    .selectFrom('audit_head')
-    .select(['sequence', 'digest', 'period'])
-    .forUpdate()
-    .executeTakeFirstOrThrow();
-  let { sequence, digest } = head;
-  const times: string[] = [];
-  const digests: string[] = [];
-  for (const entry of entries) {
-    sequence += 1;
-    const time = entry.at.toISOString();
-    // Spelt out: a spread of each of thousands of records costs more than its hash.
-    const { requestId, phase, callerKind, callerId, subject, project, action, resource, status, detailText } = entry;
-    digest = digestOf(digest, {
-      sequence,
-      time,
-      requestId,
-      phase,
-      callerKind,
-      callerId,
-      subject,
-      project,
-      action,
-      resource,
-      status,
-      detailText,
-    });
-    times.push(timestampText(entry.at, time));
-    digests.push(`\\x${digest.toString('hex')}`);
-  }
-  const column = (of: (entry: StorableEntry) => string | null) => arrayLiteral(entries.map(of));
-  // One array a column: thirteen parameters however many records, and the least that PostgreSQL must parse.
-  await sql`
-      insert into audit_record (sequence, at, request_id, phase, caller_kind, caller_id, subject, project, action,
-        resource, status, detail, digest, period)
-      select ${head.sequence}::bigint + u.n, u.at, u.request_id, u.phase, u.caller_kind, u.caller_id, u.subject, u.project,
-        u.action, u.resource, u.status, u.detail, u.digest, ${head.period}::integer
-      from unnest(${arrayLiteral(times)}::timestamptz[], ${column((e) => e.requestId)}::text[], ${column((e) => e.phase)}::text[],
-        ${column((e) => e.callerKind)}::text[], ${column((e) => e.callerId)}::text[], ${column((e) => e.subject)}::text[],
-        ${column((e) => e.project)}::text[], ${column((e) => e.action)}::text[], ${column((e) => e.resource)}::text[],
-        ${column((e) => (e.status === null ? null : String(e.status)))}::integer[], ${column((e) => e.detailText)}::text[],
-        ${arrayLiteral(digests)}::bytea[]) with ordinality
-        as u(at, request_id, phase, caller_kind, caller_id, subject, project, action, resource, status, detail, digest, n)
-    `.execute(trx);
-  await tables(trx).updateTable('audit_head').set({ sequence, digest }).execute();
-}
 
 export function recordFrom(row: RecordRow): AuditRecord & StorableEntry {
   return {

@@ -23,15 +23,20 @@ export async function createJobFolder(root: string, state: JobState, order: Subm
   const fresh = join(parent, `.new-${randomBytes(8).toString('hex')}`);
   const gid = state.unix.group.gid;
   try {
-    for (const [name, mode] of [
-      ['', 0o750],
-      ['control', 0o750],
-      ['attempts', 0o2770],
-      ['work', 0o2770],
-    ] as const) {
-      await mkdir(join(fresh, name), { mode: 0o700 });
-      await give(join(fresh, name), gid, mode);
-    }
+    await mkdir(fresh, { mode: 0o700 });
+    await Promise.all(
+      (
+        [
+          ['', 0o750],
+          ['control', 0o750],
+          ['attempts', 0o2770],
+          ['work', 0o2770],
+        ] as const
+      ).map(async ([name, mode]) => {
+        if (name !== '') await mkdir(join(fresh, name), { mode: 0o700 });
+        await give(join(fresh, name), gid, mode);
+      }),
+    );
     const control = join(fresh, 'control');
     // Together: each waits for the disk.
     await Promise.all([
