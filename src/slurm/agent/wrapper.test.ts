@@ -93,7 +93,8 @@ test('a second start waits for the first, and finds that it has ended', async ()
 test('an attempt that was signalled may run again, and is counted', async () => {
   const job = folder('#!/bin/sh\necho "$BEAMWAY_ATTEMPT" >> ran\n[ "$BEAMWAY_ATTEMPT" = 2 ] || sleep 600\n');
   const first = job.run();
-  while (!existsSync(join(job.dir, 'work', 'ran'))) await new Promise((resolve) => setTimeout(resolve, 10));
+  const wrote = (): boolean => existsSync(join(job.dir, 'work', 'ran')) && job.file('work', 'ran') === '1\n';
+  while (!wrote()) await new Promise((resolve) => setTimeout(resolve, 10));
   // As Slurm does: every process of the job.
   process.kill(-(first.pid ?? 0), 'SIGTERM');
   await exit(first);
