@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { OPERATIONS } from '../src/api/contract/index.ts';
+import { SOCKET_PROTOCOL, TICKET_PROTOCOL } from '../src/api/contract/sockets.ts';
 import { openapiText } from '../src/api/openapi.ts';
 import { PIPELINE } from '../src/api/pipeline.ts';
 import { loadFacility } from '../src/facility/index.ts';
@@ -35,7 +36,7 @@ function endpoints(): string {
     const line = `  '${o.id}': { ${fields.join(', ')} },`;
     return line.length <= 120 ? line : `  '${o.id}': {\n${fields.map((f) => `    ${f},\n`).join('')}  },`;
   });
-  return `/** ${GENERATED} Where each operation of the contract is served. */\nexport const ENDPOINTS = {\n${lines.join('\n')}\n} as const;\n`;
+  return `/** ${GENERATED} Where each operation of the contract is served. */\nexport const ENDPOINTS = {\n${lines.join('\n')}\n} as const;\n\n/** Subprotocols of a WebSocket that is opened with a ticket. */\nexport const SOCKET_PROTOCOLS = { own: '${SOCKET_PROTOCOL}', ticket: '${TICKET_PROTOCOL}' } as const;\n`;
 }
 
 function scopesPage(): string {

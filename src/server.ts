@@ -26,6 +26,7 @@ import {
   SOCKET_PATHS,
   signInRoutes,
   streamRoutes,
+  terminalRoutes,
   tokenRoutes,
 } from './api/index.ts';
 import { sealChain } from './audit/index.ts';
@@ -185,12 +186,15 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
   };
   const tickets = openTickets(clock);
   const sockets = openSockets({ tickets, limits: pipeline.limits, clock, log, paths: SOCKET_PATHS });
+  const terminals = terminalRoutes({ ...compute, tickets, audit });
+  closers.push(async () => terminals.stop());
   const routes: Routes = {
     ...facilityRoutes(facility),
     ...signInRoutes(login, () => origin),
     ...factorRoutes(factors),
     ...tokenRoutes({ ...issue, verifier }),
     ...jobRoutes({ ...compute, policy, circumstances }),
+    ...terminals.routes,
     ...clusterFactRoutes(compute),
     ...clusterRoutes({ db, clock, facility, schedulers: compute.schedulers, links, tickets, policy, circumstances }),
     ...streamRoutes(streaming),

@@ -10,6 +10,7 @@ import {
   type AgentSettings,
   agentSettingsSchema,
   checkPath,
+  dialBack,
   loadMapping,
   mapper,
   openAgent,
@@ -22,7 +23,6 @@ import {
   ownUids,
   plainReason,
   readOwnFile,
-  SlurmFailure,
   signerClient,
   WRITTEN_BY_OWNER_ONLY,
   watchReservations,
@@ -65,9 +65,7 @@ export async function startSlurmAgent(configFile: string): Promise<RunningAgent>
     settings,
     clock,
     log,
-    dialBack: async () => {
-      throw new SlurmFailure({ kind: 'invalid', message: 'terminals are not offered over this link yet' });
-    },
+    dialBack: (to) => dialBack({ cluster: settings.cluster, clock }, to),
   });
   const agent = await openAgent({
     settings,
@@ -95,14 +93,14 @@ export async function startSlurmAgent(configFile: string): Promise<RunningAgent>
       clock,
       log,
     }),
-    terminal: (job, input) => terminals.open(job, input),
+    terminal: (job, input, from) => terminals.open(job, input, from),
   });
   const link = openAgentLink({
     linkFile: settings.linkFile,
     cluster: settings.cluster,
     instance: agent.instance,
     version: agent.version,
-    serve: (act, input) => agent.serve(act, input),
+    serve: (act, input, from) => agent.serve(act, input, from),
     clock,
     log,
   });

@@ -61,6 +61,8 @@ export interface Exchange {
   readonly limited: AppliedLimit[];
   /** Among the requests in flight; given back by http-server, whatever happens. */
   slot: Slot | undefined;
+  /** Asks whether what was allowed still is. Throws the Problem where it is not. For what goes on after the answer. */
+  standing: () => Promise<void>;
   /** The answer went out, or the client away. */
   gone: boolean;
   answer: Answered | undefined;
@@ -98,6 +100,7 @@ export function newExchange(facts: RequestFacts): Exchange {
     rules: undefined,
     limited: [],
     slot: undefined,
+    standing: async () => undefined,
     gone: false,
     answer: undefined,
     retryAfterSeconds: undefined,

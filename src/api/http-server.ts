@@ -24,7 +24,7 @@ import { oauthAnswer } from './oauth-answer.ts';
 import { openapiText } from './openapi.ts';
 import type { Page } from './pages/page.ts';
 import { type PageDeps, servePages } from './pages/serve-pages.ts';
-import { beforeBody, checkStanding, fail, type PipelineDeps, withBody } from './pipeline.ts';
+import { beforeBody, fail, type PipelineDeps, withBody } from './pipeline.ts';
 import { endWithProblem } from './raw-problem.ts';
 import { FORM_BYTES, FORM_TYPE, readForm } from './read-form.ts';
 import { requestsInFlight } from './requests-in-flight.ts';
@@ -222,8 +222,12 @@ const EVENT_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'n
 
 function eventsOf(deps: PipelineDeps, exchange: Exchange, { body }: Answered): Readable {
   const { clock, log } = deps;
-  const check = (): Promise<void> => checkStanding(deps, exchange);
-  return eventStream(body as AsyncIterable<ServerEvent>, { clock, log, check, signal: exchange.signal });
+  return eventStream(body as AsyncIterable<ServerEvent>, {
+    clock,
+    log,
+    check: exchange.standing,
+    signal: exchange.signal,
+  });
 }
 
 /** Fastify's own failures while it reads a request, as ours. */

@@ -27,6 +27,7 @@ export { policyRoutes } from './routes/policy-routes.ts';
 export { runRoutes } from './routes/run-routes.ts';
 export { signInRoutes } from './routes/sign-in-routes.ts';
 export { streamRoutes } from './routes/stream-routes.ts';
+export { terminalRoutes } from './routes/terminal-routes.ts';
 export { tokenRoutes } from './routes/token-routes.ts';
 export { type OpenSockets, openSockets, SOCKET_PATHS } from './sockets/open-sockets.ts';
 export { openTickets, type Tickets } from './sockets/tickets.ts';

@@ -211,7 +211,8 @@ async function recordIntent(deps: PipelineDeps, exchange: Exchange): Promise<voi
   }
 }
 
-async function handle(_deps: PipelineDeps, exchange: Exchange): Promise<void> {
+async function handle(deps: PipelineDeps, exchange: Exchange): Promise<void> {
+  exchange.standing = () => checkStanding(deps, exchange);
   const body = await exchange.route.handle(exchange);
   exchange.answer = { status: exchange.operation.success, body };
 }

@@ -18,6 +18,8 @@ export interface Call<O extends Operation> {
   /** Of a client that goes on with a stream of events, as it came. */
   readonly lastEventId: string | undefined;
   readonly signal: AbortSignal;
+  /** Asks again whether this caller may do this here, for what goes on after the answer. Throws the Problem where not. */
+  readonly standing: () => Promise<void>;
 }
 
 export interface RouteOf<O extends Operation> {
@@ -47,4 +49,6 @@ export interface ErasedCall {
   /** Of a client that goes on with a stream of events, as it came. */
   readonly lastEventId: string | undefined;
   readonly signal: AbortSignal;
+  /** Asks again whether this caller may do this here, for what goes on after the answer. Throws the Problem where not. */
+  readonly standing: () => Promise<void>;
 }

@@ -8,6 +8,7 @@ export { holdJob } from './hold-job.ts';
 export { type Attempt, type Job, type JobSpec, type JobState, jobEnded } from './job.ts';
 export { foreignJobs, type HistoryAnswer, jobHistory } from './job-history.ts';
 export { type LocalScheduler, openLocalScheduler } from './local/open-local-scheduler.ts';
+export { openTerminal } from './open-terminal.ts';
 export { type ClusterUsage, projectUsage } from './project-usage.ts';
 export {
   type ClusterNode,

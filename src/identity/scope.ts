@@ -7,6 +7,7 @@ export const SCOPES = {
   'job:submit': 'Submit jobs',
   'job:cancel': 'Cancel jobs',
   'job:control': 'Hold, release, requeue, signal and change jobs',
+  'job:attach': "Open terminals in running jobs: everything that the job's Unix user may do there",
   'stream:read': 'See streams of the project, their endpoints and counters',
   'stream:create': 'Provision, extend and release streams',
   'stream:connect': 'Obtain short-lived credentials to produce into or consume from a stream',

@@ -1,5 +1,6 @@
 /** The door of the room `slurm`, for the composition roots of its two processes. */
 export { openAgentLink } from './agent/agent-link.ts';
+export { dialBack } from './agent/dial-back.ts';
 export { openAgent } from './agent/open-agent.ts';
 export { openTerminals } from './agent/open-terminal.ts';
 export { type AgentSettings, agentSettingsSchema } from './agent/settings.ts';

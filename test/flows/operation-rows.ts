@@ -112,6 +112,7 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'job.requeue': { kind: 'thing', parts: (w) => ({ id: w.waitingJob }) },
   'job.update': { kind: 'thing', parts: (w) => ({ id: w.waitingJob, body: { name: 'other' } }) },
   'job.signal': { kind: 'thing', parts: (w) => ({ id: w.runningJob, body: { signal: 'USR1' } }) },
+  'job.terminal': { kind: 'thing', parts: (w) => ({ id: w.runningJob, body: {} }) },
   'job.output': { kind: 'thing', parts: (w) => ({ id: w.job }) },
   'job.follow': { kind: 'thing', parts: (w) => ({ id: w.job }) },
   'template.list': { kind: 'scope-only' },

@@ -151,6 +151,8 @@ function factsOf(act: ActName, input: unknown, records: readonly JobRecord[]): u
       return {
         jobs: [{ ...row, nativeId: '7', name: 'by-sbatch', state: 'RUNNING', reason: 'None', submittedAtMs: AT_MS }],
       };
+    case 'terminal':
+      return {};
     default:
       throw new SlurmFailure({ kind: 'not-found', message: `the played Slurm does no ${act}` });
   }

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import type { BodyInput, OperationId, Operations, QueryInput } from '../../../src/api/contract/index.ts';
-import { ENDPOINTS } from './endpoints.ts';
+import { ENDPOINTS, SOCKET_PROTOCOLS } from './endpoints.ts';
 import { type ReceivedEvent, readEvents } from './events.ts';
 
 export interface ClientOptions {
@@ -70,6 +70,8 @@ export interface Client {
     operation: I,
     input?: CallInput<I> & { readonly lastEventId?: string },
   ): AsyncGenerator<ReceivedEvent>;
+  /** Opens the WebSocket that a ticket is for, at the facility that gave it. Fails as WebSockets do: by its close event. */
+  socket(ticket: { readonly url: string; readonly ticket: string }): WebSocket;
 }
 
 const WAIT_MS = 300;
@@ -127,6 +129,11 @@ export function createClient(options: ClientOptions): Client {
         if (input.signal?.aborted === true) return;
         throw new BeamwayUnreachable(`${url.origin} broke off`, { cause });
       }
+    },
+    socket({ url: path, ticket }) {
+      const url = new URL(path, options.url);
+      url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+      return new WebSocket(url, [SOCKET_PROTOCOLS.own, `${SOCKET_PROTOCOLS.ticket}${ticket}`]);
     },
   };
 }

@@ -81,6 +81,13 @@ export const ENDPOINTS = {
   'job.requeue': { method: 'POST', path: '/beamway/v1/jobs/{id}/requeue', idempotent: true, body: false, form: false },
   'job.update': { method: 'POST', path: '/beamway/v1/jobs/{id}/update', idempotent: true, body: true, form: false },
   'job.signal': { method: 'POST', path: '/beamway/v1/jobs/{id}/signal', idempotent: true, body: true, form: false },
+  'job.terminal': {
+    method: 'POST',
+    path: '/beamway/v1/jobs/{id}/terminal',
+    idempotent: false,
+    body: true,
+    form: false,
+  },
   'job.output': { method: 'GET', path: '/beamway/v1/jobs/{id}/output', idempotent: false, body: false, form: false },
   'job.follow': {
     method: 'GET',
@@ -194,3 +201,6 @@ export const ENDPOINTS = {
   'node.sync': { method: 'POST', path: '/beamway/v1/nodes/{id}/sync', idempotent: false, body: true, form: false },
   'node.list': { method: 'GET', path: '/beamway/v1/nodes', idempotent: false, body: false, form: false },
 } as const;
+
+/** Subprotocols of a WebSocket that is opened with a ticket. */
+export const SOCKET_PROTOCOLS = { own: 'beamway.v1', ticket: 'beamway.ticket.' } as const;

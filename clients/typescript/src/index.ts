@@ -11,3 +11,4 @@ export {
 } from './client.ts';
 export { ENDPOINTS } from './endpoints.ts';
 export type { ReceivedEvent } from './events.ts';
+export { openTerminal, type Terminal, type TerminalWish } from './terminal.ts';

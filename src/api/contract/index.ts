@@ -14,6 +14,7 @@ import * as policy from './policy.ts';
 import * as runs from './runs.ts';
 import * as signIn from './sign-in.ts';
 import * as streams from './streams.ts';
+import * as terminals from './terminals.ts';
 import * as tokens from './tokens.ts';
 
 export const OPERATIONS = {
@@ -50,6 +51,7 @@ export const OPERATIONS = {
   'job.requeue': jobs.requeueJob,
   'job.update': jobs.updateJob,
   'job.signal': jobs.signalJob,
+  'job.terminal': terminals.openJobTerminal,
   'job.output': jobs.readJobOutput,
   'job.follow': jobs.followJobOutput,
   'template.list': streams.listTemplates,

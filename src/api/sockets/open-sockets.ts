@@ -8,7 +8,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../../clock.ts';
 import { asProblem, Problem } from '../../problems.ts';
 import { OPERATIONS } from '../contract/index.ts';
-import { SOCKET_PROTOCOL, TICKET_PROTOCOL } from '../contract/sockets.ts';
+import { SOCKET_PROTOCOL, TERMINAL_DIAL_BACK, TICKET_PROTOCOL } from '../contract/sockets.ts';
 import type { RequestLimits } from '../limits.ts';
 import { endWithProblem } from '../raw-problem.ts';
 import { CLOSE, closeSocket, keepOpen } from './keep-open.ts';
@@ -33,8 +33,12 @@ export interface OpenSockets {
   drain(): Promise<void>;
 }
 
-/** A socket is opened where its ticket was asked for. */
-export const SOCKET_PATHS: readonly string[] = [OPERATIONS['cluster.link'].path];
+/** A socket is opened where its ticket was asked for; an agent's end of a terminal at a path of its own. */
+export const SOCKET_PATHS: readonly string[] = [
+  OPERATIONS['cluster.link'].path,
+  OPERATIONS['job.terminal'].path,
+  TERMINAL_DIAL_BACK,
+];
 
 const MOST_SOCKETS = 2000;
 

@@ -3,9 +3,21 @@
  * asked to `serve` and sends back what comes of it. An answer whose link died is lost: who asked asks again. RFD 4.
  */
 import type { Clock } from '../../clock.ts';
-import { ACTS, type ActName, controlFrameSchema, LONGEST_FRAME_BYTES, SlurmFailure } from '../contract/index.ts';
+import {
+  ACTS,
+  type ActName,
+  type AskFrame,
+  controlFrameSchema,
+  LONGEST_FRAME_BYTES,
+  SlurmFailure,
+} from '../contract/index.ts';
 import { type Dialler, dialler } from './dial.ts';
 import { readLinkFile } from './link-file.ts';
+
+/** Which replica asks. */
+export interface AskedBy {
+  readonly url: string;
+}
 
 export interface AgentLinkOptions {
   readonly linkFile: string;
@@ -14,7 +26,7 @@ export interface AgentLinkOptions {
   readonly instance: string;
   readonly version: () => number;
   /** `input` has passed the act's schema. What it throws is sent as a failure; what is no SlurmFailure is logged and sent as `unavailable`. */
-  readonly serve: (act: ActName, input: unknown) => Promise<unknown>;
+  readonly serve: (act: ActName, input: unknown, from: AskedBy) => Promise<unknown>;
   readonly clock: Clock;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
 }
@@ -41,7 +53,8 @@ export function openAgentLink(options: AgentLinkOptions): RunningAgentLink {
   let stopLook = (): void => undefined;
 
   const news = (): string => JSON.stringify({ instance, version: options.version() });
-  const answer = async (number: number, act: string, input: unknown): Promise<string> => {
+  const answer = async (asked: AskFrame, from: AskedBy): Promise<string> => {
+    const { ask: number, act, input } = asked;
     try {
       if (underWay >= MOST_AT_ONCE)
         throw new SlurmFailure({
@@ -50,7 +63,7 @@ export function openAgentLink(options: AgentLinkOptions): RunningAgentLink {
         });
       underWay += 1;
       try {
-        const text = JSON.stringify({ answer: number, output: await options.serve(...readAsk(act, input)) });
+        const text = JSON.stringify({ answer: number, output: await options.serve(...readAsk(act, input), from) });
         if (text.length <= LONGEST_FRAME_BYTES) return text;
         throw new SlurmFailure({ kind: 'unavailable', message: `the answer to ${act} is too long for a frame` });
       } finally {
@@ -60,10 +73,10 @@ export function openAgentLink(options: AgentLinkOptions): RunningAgentLink {
       return JSON.stringify({ answer: number, failure: failureOf(log, act, cause) });
     }
   };
-  const hear = (text: string, reply: (text: string) => void): boolean => {
+  const hear = (from: AskedBy, text: string, reply: (text: string) => void): boolean => {
     const frame = readControlFrame(text);
     if (frame === undefined) return false;
-    if ('ask' in frame) void answer(frame.ask, frame.act, frame.input).then(reply);
+    if ('ask' in frame) void answer(frame, from).then(reply);
     return true;
   };
 
@@ -78,7 +91,18 @@ export function openAgentLink(options: AgentLinkOptions): RunningAgentLink {
       }
     for (const url of file.urls)
       if (!dials.has(url))
-        dials.set(url, dialler({ url, cluster: options.cluster, linkFile: options.linkFile, clock, log, news, hear }));
+        dials.set(
+          url,
+          dialler({
+            url,
+            cluster: options.cluster,
+            linkFile: options.linkFile,
+            clock,
+            log,
+            news,
+            hear: (text, reply) => hear({ url }, text, reply),
+          }),
+        );
   };
   look();
 

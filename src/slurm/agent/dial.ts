@@ -3,10 +3,10 @@
  * word by its beats. Owns the connection; what is said on it is agent-link.ts's business.
  */
 import { linkCluster } from '../../api/contract/clusters.ts';
-import { SOCKET_PROTOCOL, TICKET_PROTOCOL } from '../../api/contract/sockets.ts';
 import type { Clock } from '../../clock.ts';
 import { isSafeUrl, SILENT_MS, SUPERSEDED } from '../contract/index.ts';
 import { readLinkFile } from './link-file.ts';
+import { OPEN_MS, openSocket } from './open-socket.ts';
 
 export interface DialOptions {
   readonly url: string;
@@ -29,8 +29,6 @@ export interface Dialler {
 
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5000;
-/** For the ticket, and again for the socket. */
-const OPEN_MS = 10_000;
 /** A link that lived so long was a good one: the next dial waits little. */
 const GOOD_MS = 10_000;
 const GOODBYE_MS = 1000;
@@ -58,7 +56,7 @@ export function dialler(options: DialOptions): Dialler {
   const dial = async (): Promise<void> => {
     const openedAt = clock.monotonic();
     try {
-      const socket = await openSocket(options);
+      const socket = await openLink(options);
       if (stopped) return socket.close(1000);
       said = '';
       up = socket;
@@ -96,7 +94,7 @@ function sendOn(socket: WebSocket | undefined, text: string): void {
 }
 
 /** Asks for a ticket and opens the socket with it. Throws what went wrong; no bearer or ticket is in it. */
-async function openSocket({ url, cluster, linkFile, clock, log }: DialOptions): Promise<WebSocket> {
+async function openLink({ url, cluster, linkFile, clock, log }: DialOptions): Promise<WebSocket> {
   const file = readLinkFile(linkFile, log);
   if (file === undefined) throw new Error('the link file cannot be used');
   if (!file.urls.includes(url)) throw new Error('the link file names this address no more');
@@ -111,26 +109,7 @@ async function openSocket({ url, cluster, linkFile, clock, log }: DialOptions): 
   });
   if (!answer.ok) throw new Error(`${answer.status} ${(await answer.text()).slice(0, 300)}`);
   const { url: at, ticket } = linkCluster.response.parse(await answer.json());
-  const target = new URL(at, url);
-  if (target.origin !== new URL(url).origin) throw new Error('the control plane sent us elsewhere with its ticket');
-  target.protocol = target.protocol === 'https:' ? 'wss:' : 'ws:';
-  const socket = new WebSocket(target, [SOCKET_PROTOCOL, `${TICKET_PROTOCOL}${ticket}`]);
-  await new Promise<void>((resolve, reject) => {
-    const give = clock.after(OPEN_MS, () => {
-      socket.close();
-      reject(new Error('the WebSocket did not open in time'));
-    });
-    socket.addEventListener('open', () => {
-      give();
-      resolve();
-    });
-    socket.addEventListener('close', ({ code, reason }) => {
-      give();
-      reject(new Error(`the WebSocket did not open: ${code} ${reason}`));
-    });
-    socket.addEventListener('error', () => undefined);
-  });
-  return socket;
+  return openSocket({ url, path: at, ticket }, clock);
 }
 
 /** Until it ends; resolves to why. */

@@ -13,6 +13,7 @@ import {
   SlurmFailure,
 } from '../contract/index.ts';
 import { type AgentDeps, type AgentJob, type AgentJobs, openAgentJobs } from './agent-jobs.ts';
+import type { AskedBy } from './agent-link.ts';
 import { type Control, cancelJob, holdJob, releaseJob, requeueJob, updateJob } from './control-job.ts';
 import { removeJobFolder } from './job-folder.ts';
 import { lastSubmission, parseComment, recordEnded } from './job-state.ts';
@@ -33,14 +34,14 @@ export type PolicyActs = {
 export interface AgentParts extends AgentDeps {
   readonly policy: PolicyActs;
   /** Joins a terminal in the job to the control plane's end. Throws SlurmFailure. */
-  readonly terminal: (job: AgentJob, input: ActInput<'terminal'>) => Promise<void>;
+  readonly terminal: (job: AgentJob, input: ActInput<'terminal'>, from: AskedBy) => Promise<void>;
 }
 
 export interface SlurmAgent {
   readonly instance: string;
   version(): number;
   /** Does one act. SlurmFailure for what is not on the list, malformed, out of bounds, or cannot be done. */
-  serve(act: string, input: unknown): Promise<unknown>;
+  serve(act: string, input: unknown, from?: AskedBy): Promise<unknown>;
   /** `listener` is called after a record changed. */
   watch(listener: () => void): () => void;
   /** How often Slurm's queue was read. */
@@ -48,7 +49,7 @@ export interface SlurmAgent {
   stop(): Promise<void>;
 }
 
-type Server = { readonly [A in ActName]: (input: ActInput<A>) => Promise<ActOutput<A>> };
+type Server = { readonly [A in ActName]: (input: ActInput<A>, from: AskedBy) => Promise<ActOutput<A>> };
 
 const PRUNE_MS = 3_600_000;
 
@@ -70,7 +71,7 @@ export async function openAgent(parts: AgentParts): Promise<SlurmAgent> {
   return {
     instance: jobs.instance,
     version: jobs.version,
-    async serve(act, input) {
+    async serve(act, input, from = { url: '' }) {
       if (!Object.hasOwn(ACTS, act)) throw new SlurmFailure({ kind: 'invalid', message: `no act ${act.slice(0, 64)}` });
       const name = act as ActName;
       const read = ACTS[name].input.safeParse(input);
@@ -79,7 +80,7 @@ export async function openAgent(parts: AgentParts): Promise<SlurmAgent> {
           kind: 'invalid',
           message: read.error.issues.map((i) => `${i.path.join('/')}: ${i.message}`).join('; '),
         });
-      return (server[name] as (input: unknown) => Promise<unknown>)(read.data);
+      return (server[name] as (input: unknown, from: AskedBy) => Promise<unknown>)(read.data, from);
     },
     watch: jobs.watch,
     looks: poller.looks,
@@ -148,8 +149,11 @@ function serverOf(parts: AgentParts, jobs: AgentJobs, poller: QueuePoller): Serv
     partitions: async () => ({ partitions: [...(await read.partitions())] }),
     reservations: async () => ({ reservations: [...(await read.reservations())] }),
     diagnostics: () => read.diagnostics(),
-    async terminal(input) {
-      await parts.terminal(jobs.find(input.key), input);
+    async terminal(input, from) {
+      const job = jobs.find(input.key);
+      // It may have started, or ended, since the queue was last looked at.
+      await jobs.alone(input.key, () => refresh(job));
+      await parts.terminal(job, input, from);
       return {};
     },
   };

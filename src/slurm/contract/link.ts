@@ -22,8 +22,26 @@ export const SILENT_MS = 25_000;
 /** Close reason: a newer connection of the same cluster's agent took this one's place. */
 export const SUPERSEDED = 'superseded by a newer connection of this agent';
 
-/** Text frames on a terminal's WebSocket; its bytes are binary frames. To the job: the size; from it: how it ended. */
+/**
+ * Text frames on a terminal's WebSocket; its bytes are binary frames. To the job: the size, and whether whoever looks can take more; from it: how it ended. The socket itself is
+ * read all the time, so that a terminal that stands still is not taken for a dead one.
+ */
 export const terminalFrameSchema = z.union([
+  z.strictObject({ flow: z.enum(['pause', 'resume']) }),
   z.strictObject({ columns: z.int().min(1).max(1000), rows: z.int().min(1).max(1000) }),
   z.strictObject({ exit: z.int() }),
 ]);
+
+export type TerminalFrame = z.output<typeof terminalFrameSchema>;
+
+/** Undefined for what is no such frame. Never throws. */
+export function readTerminalFrame(text: string): TerminalFrame | undefined {
+  if (text.length > 256) return undefined;
+  try {
+    return terminalFrameSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+/** A binary frame on a terminal's WebSocket is at most so long. */
+export const TERMINAL_FRAME_BYTES = 256 * 1024;

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Client, Result } from '../client.ts';
 import { controlCommands } from './job-commands-control.ts';
+import { execCommand } from './job-commands-exec.ts';
 import { historyCommands } from './job-commands-history.ts';
 import { outputCommand } from './job-commands-output.ts';
 import { submitCommand } from './job-commands-submit.ts';
@@ -93,6 +94,7 @@ export function jobCommands(program: Command, client: () => Client): void {
   waitCommand(job, client);
   controlCommands(job, client);
   outputCommand(job, client);
+  execCommand(job, client);
   historyCommands(job, client);
 }
 
