@@ -122,6 +122,6 @@ function restOf(settings: AgentSettings): ReturnType<typeof openRest> | undefine
   const { restUrl, restSocket, apiVersion } = settings.slurm;
   if (restUrl === undefined && restSocket === undefined) return undefined;
   if (settings.signerSocket === undefined) throw new Error('slurmrestd needs the signer: set signerSocket');
-  const token = signerClient(settings.signerSocket, systemClock);
-  return openRest({ url: restUrl, socket: restSocket, apiVersion, token, clock: systemClock });
+  const tokens = signerClient(settings.signerSocket, systemClock);
+  return openRest({ url: restUrl, socket: restSocket, apiVersion, ...tokens, clock: systemClock });
 }

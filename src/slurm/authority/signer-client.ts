@@ -16,22 +16,29 @@ const ANSWER_MS = 5000;
 const ANSWER_BYTES = 8192;
 const MOST_KEPT = 10_000;
 
-/** SlurmFailure `unavailable` where the signer is away, `refused` where it will not. */
-export function signerClient(socket: string, clock: Clock): (user: string) => Promise<string> {
+export interface SignerClient {
+  /** SlurmFailure `unavailable` where the signer is away, `refused` where it will not. */
+  token(user: string): Promise<string>;
+  /** Slurm did not take the last one, perhaps as its key is another now: the next is a new one. */
+  forget(user: string): void;
+}
+
+export function signerClient(socket: string, clock: Clock): SignerClient {
   const kept = new Map<string, { readonly untilMs: number; readonly token: Promise<string> }>();
-  return (user) => {
+  const token = (user: string): Promise<string> => {
     const known = kept.get(user);
     if (known !== undefined && known.untilMs > clock.now()) return known.token;
     const asked = ask(socket, user);
-    const token = asked.then(({ token: text, expiresAtMs }) => {
-      kept.set(user, { untilMs: expiresAtMs - EARLY_MS, token });
+    const coming = asked.then(({ token: text, expiresAtMs }) => {
+      kept.set(user, { untilMs: expiresAtMs - EARLY_MS, token: coming });
       return text;
     });
     if (kept.size >= MOST_KEPT) kept.clear();
-    kept.set(user, { untilMs: clock.now() + ANSWER_MS, token });
-    token.catch(() => kept.delete(user));
-    return token;
+    kept.set(user, { untilMs: clock.now() + ANSWER_MS, token: coming });
+    coming.catch(() => kept.delete(user));
+    return coming;
   };
+  return { token, forget: (user) => void kept.delete(user) };
 }
 
 function ask(path: string, user: string): Promise<{ readonly token: string; readonly expiresAtMs: number }> {

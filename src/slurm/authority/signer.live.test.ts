@@ -85,7 +85,7 @@ test('slurmrestd takes its token for a listed user and for nobody else; root and
   });
   const [ready] = (await once(child.stdout, 'data')) as [Buffer];
   assert.equal((JSON.parse(ready.toString()) as { ready: boolean }).ready, true);
-  const token = signerClient(made.socket, systemClock);
+  const { token } = signerClient(made.socket, systemClock);
   const demo = await token('bw-demo');
   const jobs = (user: string): Promise<Response> =>
     fetch(`${slurm.restUrl}/slurm/v0.0.38/jobs`, {
@@ -107,7 +107,7 @@ test('slurmrestd takes its token for a listed user and for nobody else; root and
   assert.equal(code, 0);
   assert.ok(log.includes('bw-demo') && !log.includes(demo.split('.')[2] ?? 'never'));
   await assert.rejects(
-    signerClient(made.socket, systemClock)('bw-demo'),
+    signerClient(made.socket, systemClock).token('bw-demo'),
     (e: unknown) => e instanceof SlurmFailure && e.kind === 'unavailable',
   );
 });

@@ -188,7 +188,7 @@ test('the client keeps a token until ten seconds before its end and asks once fo
   const hand = handWoundClock(1_000_000);
   const clock: Clock = { ...hand, after: systemClock.after };
   lines.length = 0;
-  const token = signerClient(await signer({ clock }), clock);
+  const { token } = signerClient(await signer({ clock }), clock);
   const all = await Promise.all(Array.from({ length: 50 }, () => token('alice')));
   assert.equal(new Set(all).size, 1);
   const minted = (): number => lines.filter((l) => l.includes('a token was minted')).length;
@@ -203,10 +203,10 @@ test('the client keeps a token until ten seconds before its end and asks once fo
 
 test('the client: refused is refused, away, silent or babbling is unavailable', async () => {
   const failure = (kind: string) => (e: unknown) => e instanceof SlurmFailure && e.kind === kind;
-  const token = signerClient(await signer(), systemClock);
+  const { token } = signerClient(await signer(), systemClock);
   await assert.rejects(token('root'), failure('refused'));
   await assert.rejects(token('broken'), failure('unavailable'));
-  await assert.rejects(signerClient(join(place, 'nobody-there'), systemClock)('alice'), failure('unavailable'));
+  await assert.rejects(signerClient(join(place, 'nobody-there'), systemClock).token('alice'), failure('unavailable'));
   for (const answer of ['', 'hello\n', '{"token":5}\n', '{}\n', 'x'.repeat(20_000)]) {
     const path = join(place, `fake${++serial}`);
     const server = createServer(
@@ -217,7 +217,7 @@ test('the client: refused is refused, away, silent or babbling is unavailable', 
           .end(answer),
     );
     await new Promise<void>((resolve) => server.listen(path, resolve));
-    await assert.rejects(signerClient(path, systemClock)('alice'), failure('unavailable'));
+    await assert.rejects(signerClient(path, systemClock).token('alice'), failure('unavailable'));
     await new Promise((resolve) => server.close(resolve));
   }
 });

@@ -13,6 +13,8 @@ import { negotiateVersion, VERSIONS } from './version.ts';
 export interface RestOptions extends RestAddress {
   /** A JWT whose `sun` is this user; from the signer. */
   readonly token: (user: string) => Promise<string>;
+  /** It was not taken, or nobody answered: the next is to be a new one. */
+  readonly forget?: (user: string) => void;
   readonly apiVersion?: string | undefined;
   readonly clock: Clock;
 }
@@ -33,7 +35,16 @@ export function openRest(options: RestOptions): SlurmRest {
     version ??= await negotiateVersion(ask, bearer, options.apiVersion);
     return { bearer, version };
   };
-  const cancel: SlurmWrite['cancel'] = async (jobId, user, signal) => {
+  /** A token that Slurm does not take any more, as its key is another now, would else be shown until it ends. */
+  const forgetting = async <T>(user: string, act: () => Promise<T>): Promise<T> => {
+    try {
+      return await act();
+    } catch (cause) {
+      if (cause instanceof SlurmFailure && cause.kind === 'unavailable') options.forget?.(user);
+      throw cause;
+    }
+  };
+  const cancelNow: SlurmWrite['cancel'] = async (jobId, user, signal) => {
     const { bearer, version: v } = await as(user);
     const query = signal === undefined ? '' : `?signal=SIG${signal}`;
     const path = `/slurm/${v}/job/${encodeURIComponent(jobId)}${query}`;
@@ -42,20 +53,23 @@ export function openRest(options: RestOptions): SlurmRest {
     if (errors.some((e) => e.code !== 0 && e.code !== 2021))
       throw restFailure(errors, 'the job could not be cancelled');
   };
+  const cancel: SlurmWrite['cancel'] = (jobId, user, signal) =>
+    forgetting(user.name, () => cancelNow(jobId, user, signal));
+  const submitNow: SlurmWrite['submit'] = async (order, user) => {
+    const { bearer, version: v } = await as(user);
+    const fields = VERSIONS[v];
+    if (fields === undefined) throw new Error(`no table for ${v}`);
+    const body = submitBody(order, fields, options.clock.now());
+    const { jobId, impossible } = submitted(
+      await ask({ method: 'POST', path: `/slurm/${v}/job/submit`, as: bearer, body }),
+    );
+    if (impossible === undefined) return jobId;
+    await cancel(jobId, user);
+    throw impossible;
+  };
   return {
     apiVersion: () => version,
     cancel,
-    async submit(order, user) {
-      const { bearer, version: v } = await as(user);
-      const fields = VERSIONS[v];
-      if (fields === undefined) throw new Error(`no table for ${v}`);
-      const body = submitBody(order, fields, options.clock.now());
-      const { jobId, impossible } = submitted(
-        await ask({ method: 'POST', path: `/slurm/${v}/job/submit`, as: bearer, body }),
-      );
-      if (impossible === undefined) return jobId;
-      await cancel(jobId, user);
-      throw impossible;
-    },
+    submit: (order, user) => forgetting(user.name, () => submitNow(order, user)),
   };
 }

@@ -134,3 +134,17 @@ test('nobody there, no JSON, a refused token and versions that we do not speak a
   [status, body] = [200, JSON.stringify({ paths: { '/slurm/v0.0.36/ping': {}, '/slurm/v0.0.44/ping': {} } })];
   await assert.rejects(at(`http://127.0.0.1:${port}`), says(/serves v0.0.36, v0.0.44; we speak v0.0.37, v0.0.38/));
 });
+
+test('a token that Slurm does not take is forgotten, so that the next one is new', async () => {
+  let asked = 0;
+  const forgotten: string[] = [];
+  const rest = openRest({
+    url: 'http://127.0.0.1:9',
+    clock: systemClock,
+    token: async () => String(++asked),
+    forget: (user) => void forgotten.push(user),
+  });
+  await assert.rejects(rest.submit(ORDER, USER), (e) => e instanceof SlurmFailure && e.kind === 'unavailable');
+  await assert.rejects(rest.cancel('1', USER), (e) => e instanceof SlurmFailure && e.kind === 'unavailable');
+  assert.deepEqual(forgotten, [USER.name, USER.name]);
+});
