@@ -6,7 +6,17 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from './clock.ts';
-import { type Agent, agent, leaseFile, openClaimServer, openLink, relayBroker } from './dsn/index.ts';
+import {
+  type Agent,
+  agent,
+  type BrokerEvent,
+  brokersByEngine,
+  leaseFile,
+  openClaimServer,
+  openLink,
+  redisBroker,
+  relayBroker,
+} from './dsn/index.ts';
 
 export interface NodeOptions {
   readonly name: string;
@@ -37,14 +47,18 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   );
   const { claimPort } = file.read();
   const holder: { agent?: Agent; claimUrl: string } = { claimUrl: '' };
-  const broker = relayBroker({
+  const common = {
     clock: systemClock,
     external: options.external,
     compute: options.compute,
-    remembered: (stream) => holder.agent?.ports(stream),
+    remembered: (stream: string) => holder.agent?.ports(stream),
     portRange: options.portRange,
-    onEvent: (event) => holder.agent?.note(event),
-  });
+    onEvent: (event: BrokerEvent) => holder.agent?.note(event),
+  };
+  const broker = brokersByEngine([
+    relayBroker(common),
+    redisBroker({ ...common, folder: join(options.stateDir, 'redis'), log }),
+  ]);
   const running = agent({
     clock: systemClock,
     file,

@@ -22,7 +22,7 @@ const LINKED_NOTE_MS = 30_000;
 export interface AgentDeps {
   readonly clock: Clock;
   readonly file: LeaseFile;
-  readonly broker: Broker;
+  readonly broker: Omit<Broker, 'engine'>;
   readonly link: Link;
   readonly claimUrl: () => string;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };

@@ -30,11 +30,13 @@ function faultsOf(dir: string): readonly string[] {
   }
 }
 
-test('the example facility holds its three templates', () => {
+test('the example facility holds its templates', () => {
   assert.deepEqual([...loadTemplates(loadFacility(EXAMPLE)).keys()].sort(), [
+    'deleria',
     'lcls-frames',
     'lcls-results',
     'lclstreamer',
+    'steering',
   ]);
 });
 
@@ -78,4 +80,13 @@ test('every fault of every template is named by file and line, together', (t) =>
     faults.some((f) => f.includes("other.yaml:1 the file's name must be lcls-results.yaml")),
     faults.join('\n'),
   );
+});
+
+test('what an engine cannot do is a fault of the template, said by field', (t) => {
+  const dir = changed(t, 'stream-templates/steering.yaml', (s) =>
+    s.replace('overflow: refuse', 'overflow: wait').replace('mode: l7', 'mode: direct'),
+  );
+  const faults = faultsOf(dir).join('\n');
+  assert.match(faults, /engine redis can refuse/);
+  assert.match(faults, /engine redis has the mode l7/);
 });

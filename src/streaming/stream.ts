@@ -66,10 +66,10 @@ export interface Stream {
 
 /** Terms of a lease that never change while the stream lives. */
 export interface LeaseTerms {
-  readonly engine: 'relay';
+  readonly engine: 'relay' | 'redis';
   readonly admission: 'credential' | 'address';
   readonly delivery: 'at-most-once' | 'redeliver';
-  readonly overflow: 'wait' | 'drop-oldest';
+  readonly overflow: 'wait' | 'drop-oldest' | 'refuse';
   readonly consumer: 'connect' | 'listen';
   readonly bufferBytes: number;
   readonly maxMessageBytes: number;

@@ -13,15 +13,23 @@ const boundedInteger = z
   .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
 const boundedList = z.strictObject({ default: z.array(z.string()), max: z.int().min(0).max(256) });
 
+/** Relay: it is itself what clients speak to. Redis: our gateway before it; a full buffer refuses, as Redis has no way to make a producer wait. */
+const ENGINES: Readonly<
+  Record<'relay' | 'redis', { readonly mode: readonly string[]; readonly overflow: readonly string[] }>
+> = {
+  relay: { mode: ['direct'], overflow: ['wait', 'drop-oldest'] },
+  redis: { mode: ['l7'], overflow: ['refuse'] },
+};
+
 export const templateSchema = z
   .strictObject({
     name: nameSchema,
     title: z.string().min(1),
-    engine: z.enum(['relay']),
-    mode: z.enum(['direct']),
+    engine: z.enum(['relay', 'redis']),
+    mode: z.enum(['direct', 'l7']),
     admission: z.enum(['credential', 'address']),
     delivery: z.enum(['at-most-once', 'redeliver']),
-    overflow: z.enum(['wait', 'drop-oldest']),
+    overflow: z.enum(['wait', 'drop-oldest', 'refuse']),
     consumer: z.enum(['connect', 'listen']),
     offlineLifetimeSeconds: z.int().min(0),
     credentialLifetimeSeconds: z.int().min(1),
@@ -33,6 +41,13 @@ export const templateSchema = z
       externalAddresses: boundedList,
       consumerListens: boundedList.optional(),
     }),
+  })
+  .superRefine((t, context) => {
+    const wrong = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    const { mode, overflow } = ENGINES[t.engine];
+    if (!mode.includes(t.mode)) wrong('mode', `engine ${t.engine} has the mode ${mode.join(' or ')}`);
+    if (!overflow.includes(t.overflow)) wrong('overflow', `engine ${t.engine} can ${overflow.join(' or ')}`);
+    if (t.engine === 'redis' && t.admission !== 'credential') wrong('admission', 'engine redis admits by credential');
   })
   .refine((t) => t.admission === 'credential' || t.delivery === 'at-most-once', {
     path: ['delivery'],

@@ -27,10 +27,10 @@ const claimLease = z.strictObject({
 export const leaseSchema = z.strictObject({
   stream: z.string(),
   project: z.string(),
-  engine: z.enum(['relay']),
+  engine: z.enum(['relay', 'redis']),
   admission: z.enum(['credential', 'address']),
   delivery: z.enum(['at-most-once', 'redeliver']),
-  overflow: z.enum(['wait', 'drop-oldest']),
+  overflow: z.enum(['wait', 'drop-oldest', 'refuse']),
   consumer: z.enum(['connect', 'listen']),
   bufferBytes: z.int(),
   maxMessageBytes: z.int(),

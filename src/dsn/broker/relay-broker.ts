@@ -2,10 +2,10 @@
  * The relay engine behind the broker port: one relay a stream, in this process. Owns the open relays and decides admission from the
  * lease and the node's own credentials, in constant time, with no call to anybody.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { addressList } from '../../address-list.ts';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
+import { checkPassword } from '../admit.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { type Admission, openRelay, type Relay, type RelayEvent } from './relay/index.ts';
 
@@ -34,6 +34,8 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
   const streams = new Map<string, Open>();
 
   const open = async (lease: Lease, local: readonly LocalCredential[]): Promise<Open> => {
+    const { overflow } = lease;
+    if (overflow === 'refuse') throw new Error('a relay makes producers wait, or drops the oldest; it does not refuse');
     const allowed = addressList(lease.externalAddresses);
     const used = new Set<string>();
     const state: { current: Open | undefined } = { current: undefined };
@@ -70,7 +72,7 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       ...(remembered?.consumerPort === undefined ? {} : { consumerPort: remembered.consumerPort }),
       admission: lease.admission,
       delivery: lease.delivery,
-      overflow: lease.overflow,
+      overflow,
       bufferBytes: lease.bufferBytes,
       maxMessageBytes: lease.maxMessageBytes,
       maxConnections: lease.maxConnections,
@@ -118,28 +120,6 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
     },
     used: (credential) => [...streams.values()].some((s) => s.used.has(credential)),
   };
-}
-
-type Verdict =
-  | { readonly ok: true; readonly own: boolean; readonly role: 'producer' | 'consumer'; readonly credentialId: string }
-  | { readonly ok: false; readonly reason: string };
-
-function checkPassword(
-  lease: Lease,
-  local: readonly LocalCredential[],
-  attempt: { readonly username: string; readonly password: string; readonly nowMs: number },
-): Verdict {
-  const own = local.find((c) => c.username === attempt.username);
-  const leased = lease.credentials.find((c) => c.username === attempt.username);
-  const found = own ?? leased;
-  const given = createHash('sha256').update(attempt.password).digest();
-  // An unknown name takes the same path and time as a wrong password.
-  const wanted = found === undefined ? Buffer.alloc(32) : Buffer.from(found.passwordDigest, 'hex');
-  const same = wanted.length === given.length && timingSafeEqual(wanted, given);
-  if (found === undefined || !same) return { ok: false, reason: 'user name or password is wrong' };
-  if (leased !== undefined && leased.expiresAtMs <= attempt.nowMs)
-    return { ok: false, reason: 'the credential has expired' };
-  return { ok: true, own: own !== undefined, role: found.role, credentialId: found.id };
 }
 
 function observed(deps: RelayBrokerDeps, { relay, lease }: Open): ObservedStream {

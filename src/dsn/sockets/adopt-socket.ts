@@ -52,12 +52,14 @@ export function adoptSocket(accepted: net.Socket, reader: InPlaceReader, inPlace
 
 /** Connects out; `onread` is documented for this direction. */
 export function connectSocket(
-  to: { readonly host: string; readonly port: number },
+  to: { readonly host: string; readonly port: number } | { readonly path: string },
   reader: InPlaceReader,
 ): MeasuredSocket {
   const socket = new MeasuredSocket({ onread: onread(reader) } as net.SocketConstructorOpts);
-  socket.setNoDelay(true);
-  socket.setKeepAlive(true, 30_000);
+  if ('port' in to) {
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
+  }
   socket.connect(to);
   return socket;
 }

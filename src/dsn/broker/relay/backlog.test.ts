@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import { openSlabPool } from '../../sockets/slab.ts';
 import { createBacklog } from './backlog.ts';
 import { gather, type Piece, type StoredMessage } from './message.ts';
-import { openSlabPool } from './slab.ts';
 
 function open(bufferBytes: number, overflow: 'wait' | 'drop-oldest' = 'wait') {
   const pool = openSlabPool();

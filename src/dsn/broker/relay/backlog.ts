@@ -3,8 +3,9 @@
  * Decides whose turn it is (by bytes, round robin over producers), which producer must wait, and what is dropped.
  * Owns the accounting: a message counts from its arrival until it is delivered (or acknowledged), dropped or forgotten.
  */
+
+import type { SlabPool } from '../../sockets/slab.ts';
 import { createQueue, type Piece, releasePieces, type Source, type StoredMessage } from './message.ts';
-import type { SlabPool } from './slab.ts';
 
 export interface BacklogOptions {
   readonly pool: SlabPool;

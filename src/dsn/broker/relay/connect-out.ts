@@ -4,7 +4,7 @@
  * State: the delay, the timer or the connection under way.
  */
 import type { Clock } from '../../../clock.ts';
-import { connectSocket } from './adopt-socket.ts';
+import { connectSocket } from '../../sockets/adopt-socket.ts';
 import type { Connection, ConnectionOptions } from './serve-connection.ts';
 
 const FIRST_DELAY_MS = 100;

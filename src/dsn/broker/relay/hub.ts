@@ -3,10 +3,11 @@
  * flowing: `pump` (backlog to consumers) and `wake` (producers that waited).
  * State: the lists of producers and consumers and whose turn it is.
  */
+
+import { openSlabPool, type SlabPool } from '../../sockets/slab.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
 import type { StoredMessage } from './message.ts';
 import type { RelayEvent, RelayOptions } from './options.ts';
-import { openSlabPool, type SlabPool } from './slab.ts';
 
 /** The counts of a stream so far; `RelayCounters` without the momentary values. */
 export interface Tally {

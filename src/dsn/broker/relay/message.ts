@@ -2,7 +2,7 @@
  * A whole message as it lies in slabs, and queues of them. Pieces are kept in the order of the stream; a message in one
  * slab (nearly all) has one piece. Each piece holds its slab.
  */
-import type { Slab, SlabPool } from './slab.ts';
+import type { Slab, SlabPool } from '../../sockets/slab.ts';
 
 export interface Piece {
   readonly slab: Slab;

@@ -4,12 +4,12 @@
  */
 import type net from 'node:net';
 import { systemClock } from '../../../clock.ts';
+import { adoptSocket, canReadInPlace } from '../../sockets/adopt-socket.ts';
+import { listen } from '../../sockets/listen.ts';
 import type { PeerVerdict } from '../../zmtp/index.ts';
-import { adoptSocket, canReadInPlace } from './adopt-socket.ts';
 import { connectOut } from './connect-out.ts';
 import { countRelay } from './count-relay.ts';
 import { createHub, type Hub } from './hub.ts';
-import { listen } from './listen.ts';
 import type { Relay, RelayOptions, RelayRole } from './options.ts';
 import { type Connection, type ConnectionOptions, type Grant, serveConnection } from './serve-connection.ts';
 import { waitUntilDrained } from './wait-until-drained.ts';

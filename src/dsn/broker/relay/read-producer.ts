@@ -4,11 +4,12 @@
  * State: the slab being filled, how far it is filled and scanned, the pieces of the unfinished message.
  * Invariant: [fill, end of slab) belongs to no message; only that is given out as a region to read into.
  */
+
+import type { InPlaceReader } from '../../sockets/adopt-socket.ts';
+import type { Slab } from '../../sockets/slab.ts';
 import { type FrameScanner, scanFrames } from '../../zmtp/index.ts';
-import type { InPlaceReader } from './adopt-socket.ts';
 import type { Hub } from './hub.ts';
 import { type Piece, releasePieces, type Source } from './message.ts';
-import type { Slab } from './slab.ts';
 
 /** Largest command in the traffic of a producer (PING with its context takes 23 octets). */
 const MAX_COMMAND_BYTES = 512;

@@ -3,6 +3,7 @@
  * State: the stage it is in. Every way out goes through `close`, which ends timers, returns slabs and tells the hub.
  */
 import { systemClock } from '../../../clock.ts';
+import type { InPlaceReader, MeasuredSocket } from '../../sockets/adopt-socket.ts';
 import {
   answerPing,
   createHandshake,
@@ -12,7 +13,6 @@ import {
   readCommand,
   readSmallFrames,
 } from '../../zmtp/index.ts';
-import type { InPlaceReader, MeasuredSocket } from './adopt-socket.ts';
 import type { Hub, Inlet } from './hub.ts';
 import type { ConnectionCounters, RelayRole } from './options.ts';
 import { type ProducerReader, readProducer } from './read-producer.ts';

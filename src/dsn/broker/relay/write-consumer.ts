@@ -3,8 +3,9 @@
  * 'redeliver'. Messages of the write under way are held until the kernel has taken every octet of it.
  * State: the write under way and the messages the consumer has not acknowledged.
  */
+
+import type { MeasuredSocket } from '../../sockets/adopt-socket.ts';
 import { encodeFrame, FLAG_MORE, type SmallFrame } from '../../zmtp/index.ts';
-import type { MeasuredSocket } from './adopt-socket.ts';
 import type { DeliveryLimit, Hub, Outlet } from './hub.ts';
 import { gather, holdPieces, releasePieces, type StoredMessage } from './message.ts';
 

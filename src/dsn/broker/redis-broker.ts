@@ -1,0 +1,220 @@
+/**
+ * The redis engine behind the broker port: a redis-server and an application gateway for each stream. Admission is decided at the gateway from the lease, so revoking cuts at once and
+ * Redis itself never sees a user's credential. Owns the open streams; redis-servers that an earlier run left are found and taken over, or ended.
+ */
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { addressList } from '../../address-list.ts';
+import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
+import type { Clock } from '../../clock.ts';
+import { checkPassword } from '../admit.ts';
+import { type Gateway, openGateway } from '../gateway/open-gateway.ts';
+import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
+import { collectStreams, type RedisSight } from './redis/collect-streams.ts';
+import { endRedis, type RedisAdmin, type RedisServer, startRedis } from './redis/redis-server.ts';
+
+export interface RedisBrokerDeps {
+  readonly clock: Clock;
+  /** A folder of the agent's own, mode 0700. */
+  readonly folder: string;
+  readonly external: string;
+  readonly compute: string;
+  readonly remembered: (stream: string) => StreamPorts | undefined;
+  readonly portRange: { readonly from: number; readonly to: number };
+  readonly onEvent: (event: BrokerEvent) => void;
+  readonly log: { warn(fields: object, text: string): void };
+}
+
+interface Open {
+  server: RedisServer;
+  readonly gateway: Gateway;
+  lease: Lease;
+  local: readonly LocalCredential[];
+  readonly used: Set<string>;
+  sight: RedisSight;
+  stopLook: () => void;
+  admin: RedisAdmin | undefined;
+  lost: string;
+}
+
+const HANDSHAKE_MS = 10_000;
+const LOOK_MS = 250;
+const SHUT = 'the facility is locked down: paths from outside are shut';
+const NOTHING: RedisSight = { messagesIn: 0, messagesOut: 0, buffered: 0, bufferedBytes: 0, refusedFull: 0 };
+
+export function redisBroker(deps: RedisBrokerDeps): Broker {
+  mkdirSync(deps.folder, { recursive: true, mode: 0o700 });
+  const streams = new Map<string, Open>();
+  /** What an earlier run of the agent left: taken over when it is wanted, ended when it is not. */
+  const left = new Set(readdirSync(deps.folder).filter((name) => /^[\w-]+$/.test(name)));
+  const turns = new Map<string, Promise<unknown>>();
+  /** One thing at a time on a stream: the agent may ask for two. */
+  const alone = <T>(stream: string, act: () => Promise<T>): Promise<T> => {
+    const mine = (turns.get(stream) ?? Promise.resolve()).then(act, act);
+    const quiet = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    turns.set(stream, quiet);
+    void quiet.then(() => {
+      if (turns.get(stream) === quiet) turns.delete(stream);
+    });
+    return mine;
+  };
+  const folderOf = (stream: string): string => join(deps.folder, stream);
+
+  const open = async (lease: Lease, local: readonly LocalCredential[]): Promise<void> => {
+    const server = await startRedis(folderOf(lease.stream), lease, deps.clock);
+    const used = new Set<string>();
+    const state: { current?: Open } = {};
+    const gateway = await openGateway({
+      hosts: [deps.external, deps.compute],
+      port: deps.remembered(lease.stream)?.port ?? 0,
+      portRange: deps.portRange,
+      clock: deps.clock,
+      handshakeTimeoutMs: HANDSHAKE_MS,
+      maxConnections: lease.maxConnections,
+      maxMessageBytes: lease.maxMessageBytes,
+      judge(remoteAddress, username, password) {
+        const { lease: now, local: own } = state.current ?? { lease, local };
+        const verdict = judge(now, own, { username, password, remoteAddress, nowMs: deps.clock.now() });
+        if (verdict.ok) used.add(verdict.grant.credentialId);
+        return verdict;
+      },
+      upstream(role) {
+        const { socketPath, password } = state.current?.server ?? server;
+        return { path: socketPath, username: role, password: password(role) };
+      },
+      onEvent: (kind, detail) => deps.onEvent({ stream: lease.stream, kind, detail }),
+    }).catch(async (cause: unknown) => {
+      await server.end();
+      throw cause;
+    });
+    const opened: Open = {
+      ...{ server, gateway, lease, local, used, sight: NOTHING, admin: undefined, lost: '' },
+      stopLook: () => undefined,
+    };
+    state.current = opened;
+    streams.set(lease.stream, opened);
+    left.delete(lease.stream);
+    look(opened);
+  };
+  const look = (it: Open): void => {
+    sight(it)
+      .catch((cause: unknown) => {
+        it.admin?.close();
+        it.admin = undefined;
+        if (it.server.isAlive())
+          deps.log.warn({ stream: it.lease.stream, err: cause }, 'a Redis could not be looked at');
+      })
+      .finally(() => {
+        if (streams.get(it.lease.stream) === it) it.stopLook = deps.clock.after(LOOK_MS, () => look(it));
+        else it.admin?.close();
+      });
+  };
+  const sight = async (it: Open): Promise<void> => {
+    if (!it.server.isAlive()) await alone(it.lease.stream, () => revive(it));
+    if (it.admin?.isOpen !== true) it.admin = await it.server.admin();
+    it.sight = await collectStreams(it.admin);
+  };
+  /** In memory only: what it held is gone, and that is said. */
+  const revive = async (it: Open): Promise<void> => {
+    if (it.server.isAlive() || streams.get(it.lease.stream) !== it) return;
+    const { stream } = it.lease;
+    it.lost = 'its redis-server ended';
+    it.gateway.cut(() => true, 'the broker was started again');
+    deps.onEvent({ stream, kind: 'broker-lost', detail: { buffered: it.sight.buffered } });
+    it.server = await startRedis(folderOf(stream), it.lease, deps.clock);
+    it.lost = '';
+  };
+
+  return {
+    engine: 'redis',
+    ensure: (lease, local) =>
+      alone(lease.stream, async () => {
+        const it = streams.get(lease.stream);
+        if (it === undefined) return open(lease, local);
+        it.lease = lease;
+        it.local = local;
+        await revive(it);
+        const nowMs = deps.clock.now();
+        const allowed = addressList(lease.externalAddresses);
+        const own = new Set(local.map((c) => c.id));
+        const leased = new Set(lease.credentials.filter((c) => c.expiresAtMs > nowMs).map((c) => c.id));
+        it.gateway.cut(
+          ({ credentialId }, address) => {
+            if (own.has(credentialId)) return false;
+            return lease.externalShut || !leased.has(credentialId) || !allowed.check(address);
+          },
+          lease.externalShut ? SHUT : 'its credential was revoked or has expired',
+        );
+      }),
+    close: (stream, reason) =>
+      alone(stream, async () => {
+        left.delete(stream);
+        const it = streams.get(stream);
+        streams.delete(stream);
+        it?.stopLook();
+        await it?.gateway.close(reason);
+        it?.admin?.close();
+        await endRedis(folderOf(stream), deps.clock);
+      }),
+    observe: () => [...[...streams.values()].map((it) => observed(deps, it)), ...[...left].map(leftBehind)],
+    ports(stream) {
+      const port = streams.get(stream)?.gateway.port;
+      return port === undefined ? undefined : { port };
+    },
+    used: (credential) => [...streams.values()].some((it) => it.used.has(credential)),
+  };
+}
+
+interface Asked {
+  readonly username: string;
+  readonly password: string;
+  readonly remoteAddress: string;
+  readonly nowMs: number;
+}
+
+function judge(lease: Lease, local: readonly LocalCredential[], asked: Asked) {
+  const no = (reason: string) => ({ ok: false, reason }) as const;
+  if (lease.expiresAtMs <= asked.nowMs) return no('the stream has expired');
+  const verdict = checkPassword(lease, local, asked);
+  if (!verdict.ok) return verdict;
+  if (lease.externalShut && !verdict.own) return no(SHUT);
+  // Jobs come from the compute network with a credential the node made; the list is for those from outside.
+  if (!verdict.own && !addressList(lease.externalAddresses).check(asked.remoteAddress))
+    return no(`address ${asked.remoteAddress} is not listed`);
+  return { ok: true, grant: { role: verdict.role, credentialId: verdict.credentialId } } as const;
+}
+
+function observed(deps: RedisBrokerDeps, { gateway, lease, sight, lost }: Open): ObservedStream {
+  const { connections, bytesIn, bytesOut, refused } = gateway.counters();
+  const { messagesIn, messagesOut, buffered, bufferedBytes } = sight;
+  const count = (role: string): number => connections.filter((c) => c.role === role).length;
+  return {
+    stream: lease.stream,
+    state: lost === '' ? 'ready' : 'failed',
+    reason: lost,
+    endpoints: {
+      producer: `redis://${authority(deps.external)}:${gateway.port}`,
+      consumer: `redis://${authority(deps.compute)}:${gateway.port}`,
+    },
+    counters: {
+      ...{ messagesIn, messagesOut, bytesIn, bytesOut, buffered, bufferedBytes, refused },
+      ...{ dropped: 0, redelivered: 0, producers: count('producer'), consumers: count('consumer') },
+    },
+    connections: connections.map(({ id, role, credentialId, remoteAddress, messages, bytes, connectedAtMs }) => ({
+      ...{ id: String(id), role, credential: credentialId, remoteAddress, messages, bytes, connectedAtMs },
+    })),
+  };
+}
+
+function leftBehind(stream: string): ObservedStream {
+  const counters = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, redelivered: 0 };
+  return {
+    ...{ stream, state: 'failed', reason: 'left by an earlier run of the agent', endpoints: {}, connections: [] },
+    counters: { ...counters, buffered: 0, bufferedBytes: 0, producers: 0, consumers: 0, refused: 0 },
+  };
+}
+
+const authority = (address: string): string => (address.includes(':') ? `[${address}]` : address);
