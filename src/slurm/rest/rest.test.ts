@@ -10,6 +10,7 @@ import { SlurmFailure } from '../contract/index.ts';
 import { openRest } from './open-rest.ts';
 import { errorsIn, restFailure } from './rest-failure.ts';
 import { submitBody, submitted } from './submit.ts';
+import { VERSIONS, type VersionFields } from './version.ts';
 
 const ORDER: BatchOrder = {
   name: 'job',
@@ -37,6 +38,11 @@ const USER: MappedUser = {
   account: 'demo',
   roots: [],
 };
+function fieldsOf(version: string): VersionFields {
+  const fields = VERSIONS[version];
+  assert.ok(fields !== undefined);
+  return fields;
+}
 const kindOf = (act: () => unknown): string => {
   try {
     act();
@@ -77,13 +83,13 @@ test('an id is success, also beside 2042 of a held job; 2015 beside an id means 
 });
 
 test('the order as the fields that 22.05 takes: times from now, requeue not among them', () => {
-  const { job } = submitBody(ORDER, { container: true }, 1000) as { readonly job: Record<string, unknown> };
+  const { job } = submitBody(ORDER, fieldsOf('v0.0.38'), 1000) as { readonly job: Record<string, unknown> };
   assert.deepEqual(
     [job['nodes'], job['tasks'], job['tasks_per_node'], job['begin_time'], job['exclusive'], 'requeue' in job],
     ['2', 6, 3, 'now+60', 'exclusive', false],
   );
   assert.equal(
-    kindOf(() => submitBody({ ...ORDER, container: '/c' }, { container: false }, 0)),
+    kindOf(() => submitBody({ ...ORDER, container: '/c' }, fieldsOf('v0.0.37'), 0)),
     'invalid',
   );
 });
@@ -131,8 +137,11 @@ test('nobody there, no JSON, a refused token and versions that we do not speak a
   await assert.rejects(at(`http://127.0.0.1:${port}`), says(/no JSON/));
   status = 401;
   await assert.rejects(at(`http://127.0.0.1:${port}`), says(/SLURM_JWT/));
-  [status, body] = [200, JSON.stringify({ paths: { '/slurm/v0.0.36/ping': {}, '/slurm/v0.0.44/ping': {} } })];
-  await assert.rejects(at(`http://127.0.0.1:${port}`), says(/serves v0.0.36, v0.0.44; we speak v0.0.37, v0.0.38/));
+  [status, body] = [200, JSON.stringify({ paths: { '/slurm/v0.0.36/ping': {}, '/slurm/v0.0.45/ping': {} } })];
+  await assert.rejects(
+    at(`http://127.0.0.1:${port}`),
+    says(/serves v0.0.36, v0.0.45; we speak v0.0.37, .*v0.0.44: load one/),
+  );
 });
 
 test('a token that Slurm does not take is forgotten, so that the next one is new', async () => {
