@@ -1,10 +1,10 @@
 /**
  * slurmctld's own view, because slurmctld decides: what slurmdbd holds is pushed to it, and the push may be lost. On 22.05 `scontrol show assoc_mgr` shows a QoS with priority
- * and limits, but no association's list of QoS; so whether a user may use one is asked as the scheduler answers it, by `sbatch --test-only` as that user: no job comes of it.
+ * and limits, but no association's list of QoS; of those it can only be said whether slurmctld is there to be told.
  */
 import { SlurmFailure } from '../contract/index.ts';
 import { type ControllerQos, parseControllerQos } from './parse-qos.ts';
-import { isUnixUser, type PolicySettings } from './policy-settings.ts';
+import type { PolicySettings } from './policy-settings.ts';
 import { complaint, type RunResult, runSlurm } from './run-slurm.ts';
 
 const AWAY = /unable to contact|connect failure|connection refused|timed out|communication|not responding|zero bytes/i;
@@ -38,32 +38,10 @@ export async function jobsWith(settings: PolicySettings, tier: string): Promise<
   return [...new Set(ids)];
 }
 
-/** May this user submit with this QoS? Undefined: cannot be asked, or slurmctld's answer was about something else. Throws `unavailable`. */
-export async function mayUse(
-  settings: PolicySettings,
-  asked: { readonly account: string; readonly user: string; readonly tier: string },
-): Promise<boolean | undefined> {
-  const { account, user, tier } = asked;
-  if (settings.become === undefined || !isUnixUser(user)) return undefined;
-  if (settings.usersOf?.(account).includes(user) !== true) return undefined;
-  const result = await runSlurm(settings, 'sbatch', {
-    as: user,
-    args: [
-      '--test-only',
-      `--account=${account}`,
-      `--qos=${tier}`,
-      ...(settings.partition === undefined ? [] : [`--partition=${settings.partition}`]),
-      '--nodes=1',
-      '--time=1',
-      '--output=/dev/null',
-      '--wrap=true',
-    ],
-  });
-  const away = controllerAway(result);
-  if (away !== undefined) throw away;
-  if (/invalid qos/i.test(result.stderr)) return false;
-  // A limit of the QoS is met only by who may use it.
-  if (result.code === 0 || /accounting\/QOS policy/i.test(result.stderr)) return true;
-  settings.log.warn({ account, user, tier, said: complaint(result) }, 'slurmctld did not say whether the QoS is open');
-  return undefined;
+/** Why what slurmdbd holds may not have reached slurmctld; undefined: it is registered there, and so is told of each change. */
+export async function controllerLags(settings: PolicySettings): Promise<string | undefined> {
+  const args = ['-nP', 'list', 'cluster', settings.cluster, 'format=controlhost,controlport'];
+  const { stdout } = await runSlurm(settings, 'sacctmgr', { args });
+  const [host = '', port = ''] = stdout.trim().split('|');
+  return host !== '' && Number(port) > 0 ? undefined : 'slurmctld is not registered with slurmdbd now';
 }

@@ -69,6 +69,40 @@ test('QoS, access and reservations are as asked, on the real thing', { skip }, a
     await assert.rejects(policy.removeTier({ name: 'urgent' }), refused('refused'));
   });
 
+  await t.test('what Slurm would keep otherwise, or what would stand above what it preempts, is refused', async () => {
+    for (const [change, kind] of [
+      [{ maxTimeLimitSeconds: 90 }, 'invalid'],
+      [{ preemptMode: 'off' }, 'invalid'],
+      [{ preempts: ['bw-window'] }, 'invalid'],
+      [{ preempts: ['no-such'] }, 'invalid'],
+      [{ preempts: ['Batch'] }, 'invalid'],
+      [{ preempts: ['urgent'] }, 'invalid'],
+      [{ preempts: ['batch'], priority: 50 }, 'invalid'],
+    ] as const)
+      await assert.rejects(
+        policy.setTier({ tier: { ...TIER, ...change, preempts: [...(change.preempts ?? TIER.preempts)] } as TierFact }),
+        refused(kind),
+        JSON.stringify(change),
+      );
+    assert.deepEqual(await tier(TIER.name), TIER);
+    await policy.setTier({ tier: { ...TIER, name: 'bw-above', priority: 6000, preempts: [TIER.name] } });
+    await assert.rejects(policy.setTier({ tier: { ...TIER, priority: 6000 } }), /bw-above \(6000\) preempts this/);
+    await policy.removeTier({ name: 'bw-above' });
+  });
+
+  await t.test('a withdrawal takes it from users with a list of their own too, and from nobody else', async () => {
+    await policy.grant({ project: 'demo', tier: TIER.name });
+    const user = ['where', 'name=bw-demo', 'account=demo', 'cluster=lab', 'set'];
+    await server.command('/usr/bin/sacctmgr', '-i', '-Q', 'modify', 'user', ...user, `qos=batch,${TIER.name}`);
+    await server.command('/usr/bin/sacctmgr', '-i', '-Q', 'modify', 'user', ...user, `defaultqos=${TIER.name}`);
+    const theirs = async () => (await policy.access({ project: 'demo' })).access.find((a) => a.user === 'bw-demo');
+    assert.deepEqual([(await theirs())?.tiers, (await theirs())?.defaultTier], [['batch', TIER.name], TIER.name]);
+    await policy.withdraw({ project: 'demo', tier: TIER.name });
+    assert.deepEqual([(await theirs())?.tiers, (await theirs())?.defaultTier === TIER.name], [['batch'], false]);
+    await server.command('/usr/bin/sacctmgr', '-i', '-Q', 'modify', 'user', ...user, 'qos=');
+    assert.deepEqual((await theirs())?.tiers, await own());
+  });
+
   await t.test('a grant is usable at once and keeps the others; withdrawn, a submit is refused', async () => {
     const held = (await own()) ?? [];
     await policy.grant({ project: 'demo', tier: TIER.name });
@@ -127,10 +161,27 @@ test('QoS, access and reservations are as asked, on the real thing', { skip }, a
     );
     const moved = await policy.reserve({ reservation: { ...order, endMs: start + 7_200_000 } });
     assert.equal(moved.reservation.endMs, start + 7_200_000);
+    const other = { ...order, accounts: ['demo'], flags: ['IGNORE_JOBS' as const, 'FLEX' as const] };
+    const changed = (await policy.reserve({ reservation: other })).reservation;
+    assert.deepEqual([changed.accounts, changed.users], [['demo'], []]);
+    assert.ok(changed.flags.includes('FLEX') && !changed.flags.includes('MAINT'), changed.flags.join());
+    const back = (await policy.reserve({ reservation: order })).reservation;
+    assert.deepEqual([back.accounts, back.users, back.flags.includes('FLEX')], [[], ['root'], false]);
     await assert.rejects(policy.reserve({ reservation: { ...order, name: 'theirs' } }), refused('refused'));
     await policy.endReservation({ name: 'bw-maint' });
     await policy.endReservation({ name: 'bw-maint' });
     assert.deepEqual(await command.reservations(), []);
+  });
+
+  await t.test('with slurmctld dead a grant is not said to be in force; asked again afterwards it is', async () => {
+    await server.kill('slurmctld');
+    await assert.rejects(policy.grant({ project: 'demo', tier: TIER.name }), (e) => {
+      assert.ok(e instanceof SlurmFailure && e.kind === 'unavailable' && /slurmctld/.test(e.message), String(e));
+      return true;
+    });
+    await server.restart();
+    await policy.grant({ project: 'demo', tier: TIER.name });
+    await policy.withdraw({ project: 'demo', tier: TIER.name });
   });
 
   await t.test('with slurmdbd dead nothing is believed; asked again afterwards it is there', async () => {

@@ -4,12 +4,13 @@
  */
 import type { AccessFact, ActInput, ActOutput, ReservationFact } from '../contract/index.ts';
 import { SlurmFailure } from '../contract/index.ts';
-import { jobsWith } from './controller.ts';
+import { accessChange } from './access-change.ts';
+import { controllerLags, controllerQos, jobsWith } from './controller.ts';
 import { converge } from './converge.ts';
 import { changeDatabase, holdersOf, listAccessOf, listTiersOf } from './database.ts';
-import { HIGHEST_PRIORITY, mappedAccount, ownName, type PolicySettings } from './policy-settings.ts';
+import { mappedAccount, ownName, type PolicySettings } from './policy-settings.ts';
 import { endReservation, reserve } from './reserve.ts';
-import { tierChange, tierIs } from './tier-change.ts';
+import { checkTier, controllerHas, tierChange, tierIs } from './tier-change.ts';
 
 export interface PolicyParts extends PolicySettings {
   readonly reservations: () => Promise<readonly ReservationFact[]>;
@@ -35,20 +36,19 @@ export function openPolicy(settings: PolicyParts) {
     alone(async () => {
       const account = mappedAccount(settings, project);
       ownName(settings, tier, 'QoS');
-      const sign = wanted ? '+=' : '-=';
       await converge(settings, {
         async look() {
-          const row = (await listAccessOf(settings, account)).find((r) => r.user === undefined);
-          if (row === undefined)
+          const rows = await listAccessOf(settings, account);
+          if (!rows.some((r) => r.user === undefined))
             throw new SlurmFailure({ kind: 'refused', message: `account ${account} is not in Slurm` });
-          return row.tiers.includes(tier) === wanted
-            ? { settled: undefined }
-            : { lags: 'slurmdbd' as const, why: `account ${account} ${wanted ? 'has not' : 'still has'} ${tier}` };
+          const [wrong] = accessChange(settings, rows, { tier, wanted });
+          if (wrong !== undefined)
+            return { lags: 'slurmdbd' as const, why: `${account}: ${wrong.join(' ')} has not been done` };
+          const why = await controllerLags(settings);
+          return why === undefined ? { settled: undefined } : { lags: 'slurmctld' as const, why };
         },
-        push: () =>
-          changeDatabase(settings, [
-            ['modify', 'account', account, `cluster=${settings.cluster}`, 'set', `qos${sign}${tier}`],
-          ]),
+        push: async () =>
+          changeDatabase(settings, accessChange(settings, await listAccessOf(settings, account), { tier, wanted })),
       });
       return { access: await accessOf(project) };
     });
@@ -57,18 +57,15 @@ export function openPolicy(settings: PolicyParts) {
     setTier: ({ tier }: ActInput<'setTier'>): Promise<ActOutput<'setTier'>> =>
       alone(async () => {
         ownName(settings, tier.name, 'QoS');
-        const highest = settings.highestPriority ?? HIGHEST_PRIORITY;
-        if (tier.priority > highest)
-          throw new SlurmFailure({
-            kind: 'invalid',
-            message: `priority: at most ${highest}; Slurm clips what is above`,
-          });
+        checkTier(settings, tier, await listTiersOf(settings));
         const settled = await converge(settings, {
           async look() {
             const now = (await listTiersOf(settings)).find((t) => t.name === tier.name);
-            return now !== undefined && tierIs(now, tier)
+            if (now === undefined || !tierIs(now, tier))
+              return { lags: 'slurmdbd' as const, why: `QoS ${tier.name} is not as asked` };
+            return controllerHas(await controllerQos(settings, tier.name), tier)
               ? { settled: now }
-              : { lags: 'slurmdbd' as const, why: `QoS ${tier.name} is not as asked` };
+              : { lags: 'slurmctld' as const, why: `it does not hold QoS ${tier.name} as asked` };
           },
           async push() {
             const now = (await listTiersOf(settings)).find((t) => t.name === tier.name);

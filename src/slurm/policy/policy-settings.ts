@@ -15,12 +15,6 @@ export interface PolicySettings {
   readonly prefix: string;
   /** From the mapping; undefined where the project is not mapped. */
   accountOf(project: string): string | undefined;
-  /** Mapped Unix users of an account: slurmctld is asked on their behalf whether a QoS is open to them. */
-  usersOf?(account: string): readonly string[];
-  /** argv before a command to run it as {user}; must keep the environment. Absent: slurmctld's own view of who may use a QoS cannot be asked. */
-  readonly become?: readonly string[];
-  /** Where the question above is asked; absent: the default partition. */
-  readonly partition?: string;
   /** Why this reservation may not be made; undefined: it may. */
   mayReserve?(order: ReservationOrder): string | undefined;
   /** QoS that ours may preempt; absent: any but our own. */
@@ -29,8 +23,6 @@ export interface PolicySettings {
   readonly highestPriority?: number;
   /** Whose a reservation for nobody is, as Slurm demands one: default root. */
   readonly maintenanceUser?: string;
-  /** A licence of slurm.conf that reservations without nodes hold one of; absent: they are refused. */
-  readonly recordLicense?: string;
   readonly clock: Clock;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
 }
@@ -38,10 +30,8 @@ export interface PolicySettings {
 export const HIGHEST_PRIORITY = 65_535;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$/;
-const UNIX_USER = /^[a-z_][a-z0-9_-]{0,31}$/;
 
 export const isName = (text: string): boolean => NAME.test(text);
-export const isUnixUser = (text: string): boolean => UNIX_USER.test(text) && text !== 'root';
 
 /** Throws `invalid` for what is no name, `refused` for what is not ours. */
 export function ownName(settings: PolicySettings, name: string, what: 'QoS' | 'reservation'): string {

@@ -11,24 +11,21 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-export type SlurmProgram = 'sacctmgr' | 'scontrol' | 'squeue' | 'sbatch';
+export type SlurmProgram = 'sacctmgr' | 'scontrol' | 'squeue';
 
 const LONGEST_OUTPUT_BYTES = 16 * 1024 * 1024;
 const LONGEST_RUN_MS = 8000;
 /** Where slurmctld does not listen, its clients try for 9 to 18 s (22.05.8). */
 const LONGEST_ASK_MS = 15_000;
 
-/** `as`: a Unix user to become; needs the setting `become`. Throws `unavailable` where the program cannot be started or says more than 16 MiB. */
+/** Throws `unavailable` where the program cannot be started or says more than 16 MiB. */
 export function runSlurm(
   settings: PolicySettings,
   program: SlurmProgram,
-  how: { readonly args: readonly string[]; readonly input?: string; readonly as?: string },
+  how: { readonly args: readonly string[]; readonly input?: string },
 ): Promise<RunResult> {
-  const { as } = how;
-  const before = as === undefined ? [] : (settings.become ?? []).map((part) => part.replaceAll('{user}', as));
-  const [file, ...args] = [...before, join(settings.binDir, program), ...how.args];
   return new Promise((resolve, reject) => {
-    const child = spawn(file ?? '', args, {
+    const child = spawn(join(settings.binDir, program), how.args, {
       cwd: '/',
       env: {
         PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
