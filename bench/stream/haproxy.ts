@@ -36,12 +36,16 @@ export function findHaproxy(): string | undefined {
 
 export interface Haproxy {
   readonly pid: number;
-  /** Connections here are relayed to `target`. */
+  /** Connections here are relayed to `target`, a port of the loopback or the path of a Unix socket. */
   readonly port: number;
 }
 
 /** One thread, as the relay has one: CPU seconds then compare like with like. */
-export async function startHaproxy(context: BenchContext, variant: HaproxyVariant, target: number): Promise<Haproxy> {
+export async function startHaproxy(
+  context: BenchContext,
+  variant: HaproxyVariant,
+  target: number | string,
+): Promise<Haproxy> {
   const program = findHaproxy();
   if (program === undefined) throw new Error(haproxyMissing);
   const folder = mkdtempSync(path.join(tmpdir(), 'beamway-haproxy-'));
@@ -61,7 +65,7 @@ export async function startHaproxy(context: BenchContext, variant: HaproxyVarian
     ...splice,
     'listen relayed',
     `  bind 127.0.0.1:${port}`,
-    `  server pull 127.0.0.1:${target}`,
+    `  server pull ${typeof target === 'number' ? `127.0.0.1:${target}` : `unix@${target}`}`,
     '',
   ];
   const file = path.join(folder, 'haproxy.cfg');

@@ -116,10 +116,10 @@ test('use outside of the purpose is what the purpose’s list does not hold; wit
 test('a rules file is told its faults by line: unknown scopes, scopes with two powers, power that allows more', () => {
   assert.deepEqual(faultsOf(TEXT), []);
   const line = (text: string): number => TEXT.slice(0, TEXT.indexOf(text)).split('\n').length;
-  const [twice] = faultsOf(TEXT.replace('[token:delegate, window:request]', '[token:delegate, job:read]'));
+  const [twice] = faultsOf(TEXT.replace('[job:attach, token:delegate, window:request]', '[token:delegate, job:read]'));
   assert.deepEqual(
     [twice?.line, twice?.detail.includes('job:read has the power read already')],
-    [line('[token:delegate, window:request]'), true],
+    [line('[job:attach, token:delegate, window:request]'), true],
   );
   const [unknown] = faultsOf(TEXT.replace('[stream:read, stream:connect]', '[stream:read, stream:conect]'));
   assert.equal(unknown?.line, line('[stream:read, stream:connect]'));

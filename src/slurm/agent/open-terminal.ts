@@ -2,7 +2,7 @@
  * A terminal in a running job: a step of the job's own user that shares what the job holds (`srun --overlap --pty`), joined to a WebSocket that the agent dials back. The
  * agent is not the job's user and never root: the site says in `become` how it may run this one program as him. Bounded in number and time.
  */
-import type { IPty } from '@lydell/node-pty';
+import { type IPty, spawn } from '@lydell/node-pty';
 import type { Clock } from '../../clock.ts';
 import { type ActInput, readTerminalFrame, SlurmFailure, TERMINAL_FRAME_BYTES } from '../contract/index.ts';
 import type { AgentJob, AgentLog } from './agent-jobs.ts';
@@ -58,7 +58,6 @@ export function openTerminals(deps: TerminalDeps): Terminals {
         throw new SlurmFailure({ kind: 'unavailable', message: `${MOST} terminals are open here already` });
       opening += 1;
       try {
-        const { spawn } = await import('@lydell/node-pty');
         const socket = await deps.dialBack({ url, ticket: input.ticket });
         const [program = '', ...args] = argv;
         const terminal = spawn(program, args, {

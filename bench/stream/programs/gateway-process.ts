@@ -1,0 +1,93 @@
+/**
+ * In the middle between Redis clients and a redis-server on a Unix socket, in a process of its own: our application gateway, or a plain relay of ours that knows no protocol.
+ * Orders as one JSON line on stdin, `{"port":n}` on stdout; ends when stdin closes.
+ */
+import type net from 'node:net';
+import { createInterface } from 'node:readline';
+import { systemClock } from '../../../src/clock.ts';
+import { openGateway } from '../../../src/dsn/gateway/open-gateway.ts';
+import {
+  adoptSocket,
+  canReadInPlace,
+  connectSocket,
+  type MeasuredSocket,
+} from '../../../src/dsn/sockets/adopt-socket.ts';
+import { listen } from '../../../src/dsn/sockets/listen.ts';
+import { openSlabPool } from '../../../src/dsn/sockets/slab.ts';
+import { splice } from '../../../src/dsn/sockets/splice.ts';
+
+export interface GatewayOrders {
+  readonly kind: 'gateway' | 'plain';
+  readonly path: string;
+  readonly password: string;
+}
+
+const at = { hosts: ['127.0.0.1'], port: 0 };
+const any = { from: 0, to: 0 };
+const NOTHING = new Uint8Array();
+
+async function gateway({ path, password }: GatewayOrders): Promise<number> {
+  const opened = await openGateway({
+    ...at,
+    portRange: any,
+    clock: systemClock,
+    handshakeTimeoutMs: 10_000,
+    maxConnections: 64,
+    maxMessageBytes: 16 * 1024 * 1024,
+    judge: (_address, username, given) =>
+      given === password && (username === 'producer' || username === 'consumer')
+        ? { ok: true, grant: { role: username, credentialId: username } }
+        : { ok: false, reason: 'unknown credential' },
+    upstream: (role) => ({ path, username: role, password }),
+    onEvent: () => undefined,
+  });
+  return opened.port;
+}
+
+/** The same sockets, slabs and splices, and nothing looked at. */
+async function plain({ path }: GatewayOrders): Promise<number> {
+  const inPlace = await canReadInPlace();
+  const pool = openSlabPool();
+  const accept = (accepted: net.Socket): void => {
+    const ends: { client?: MeasuredSocket; broker?: MeasuredSocket } = {};
+    const down = splice({
+      pool,
+      target: proxy(() => ends.client),
+      resume: () => void ends.broker?.resume(),
+    });
+    ends.broker = connectSocket({ path }, down);
+    const up = splice({ pool, target: ends.broker, resume: () => void ends.client?.resume() });
+    ends.client = adoptSocket(accepted, up, inPlace);
+    down.begin(NOTHING);
+    up.begin(NOTHING);
+    for (const [one, other] of [
+      [ends.client, ends.broker],
+      [ends.broker, ends.client],
+    ] as const) {
+      one.on('error', () => undefined);
+      one.on('close', () => other.destroy());
+    }
+  };
+  return (await listen({ ...at, range: any, onConnection: accept })).port;
+}
+
+/** A socket that is not there yet. */
+function proxy(socket: () => MeasuredSocket | undefined) {
+  return {
+    get writableLength() {
+      return socket()?.writableLength ?? 0;
+    },
+    get destroyed() {
+      return socket()?.destroyed ?? false;
+    },
+    write: (octets: Uint8Array, written: () => void) => socket()?.write(octets, written) ?? false,
+    once: (event: 'drain', listener: () => void) => socket()?.once(event, listener),
+  };
+}
+
+for await (const line of createInterface(process.stdin)) {
+  const orders = JSON.parse(line) as GatewayOrders;
+  const port = await (orders.kind === 'gateway' ? gateway(orders) : plain(orders));
+  process.stdout.write(`${JSON.stringify({ port })}\n`);
+}
+process.exit(0);
