@@ -204,9 +204,9 @@ export function streamCommands(program: Command, client: () => Client): void {
       if (options.json === true) return printJson({ templates });
       process.stdout.write(
         table(
-          ['name', 'engine', 'admission', 'delivery', 'overflow', 'title'],
+          ['name', 'engine', 'mode', 'admission', 'delivery', 'overflow', 'title'],
           templates.map((t) =>
-            [t['name'], t['engine'], t['admission'], t['delivery'], t['overflow'], t['title']].map(String),
+            [t['name'], t['engine'], t['mode'], t['admission'], t['delivery'], t['overflow'], t['title']].map(String),
           ),
         ),
       );

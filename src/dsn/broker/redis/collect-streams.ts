@@ -32,7 +32,8 @@ export async function collectStreams(admin: RedisAdmin): Promise<RedisSight> {
     messagesIn: put,
     messagesOut,
     buffered,
-    bufferedBytes: numberIn(info, /^used_memory_dataset:(\d+)/m),
+    // An empty Redis uses some memory for itself.
+    bufferedBytes: buffered === 0 ? 0 : numberIn(info, /^used_memory_dataset:(\d+)/m),
     refusedFull: numberIn(info, /^errorstat_OOM:count=(\d+)/m),
   };
 }
