@@ -72,6 +72,7 @@ test('exit code 0: what was asked for was done, with one JSON document on standa
     [['job', 'show', job.id, '--json'], online()],
     [['job', 'cancel', job.id, '--json'], online()],
     [['stream', 'list', '--json'], online()],
+    [['stream', 'top', '--count', '1', '--json'], online()],
     [['template', 'list', '--json'], online()],
     [['cluster', 'list', '--json'], online()],
     [['facility', 'show', '--json'], online()],
