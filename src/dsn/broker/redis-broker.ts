@@ -121,9 +121,9 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
   const revive = async (it: Open): Promise<void> => {
     if (it.server.isAlive() || streams.get(it.lease.stream) !== it) return;
     const { stream } = it.lease;
+    if (it.lost === '') deps.onEvent({ stream, kind: 'broker-lost', detail: { buffered: it.sight.buffered } });
     it.lost = 'its redis-server ended';
     it.gateway.cut(() => true, 'the broker was started again');
-    deps.onEvent({ stream, kind: 'broker-lost', detail: { buffered: it.sight.buffered } });
     it.server = await startRedis(folderOf(stream), it.lease, deps.clock);
     it.lost = '';
   };

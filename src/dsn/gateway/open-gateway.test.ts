@@ -137,3 +137,39 @@ test('a client cut in the middle of much, and one whose broker goes away, give e
   for (const client of clients) client.destroy();
   broker.close();
 });
+
+test('a credential that is revoked while the broker is still being asked lets nobody in', async () => {
+  const path = join(place, 'slow');
+  let taken: net.Socket | undefined;
+  const server = net.createServer((socket) => {
+    socket.on('error', () => undefined);
+    taken = socket;
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  const events: string[] = [];
+  const gateway = await openGateway({
+    ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock: systemClock, handshakeTimeoutMs: 2000 },
+    ...{ maxConnections: 4, maxMessageBytes: MIB },
+    onEvent: (kind, detail) => void events.push(`${kind} ${String(detail['reason'] ?? '')}`),
+    judge: (_address, username) => ({ ok: true, grant: { role: 'producer', credentialId: username } }),
+    upstream: () => ({ path, username: 'u', password: 'p' }),
+  });
+  const client = net.connect(gateway.port, '127.0.0.1').on('error', () => undefined);
+  const closed = once(client, 'close');
+  client.write(command('AUTH', 'ada', 'p'));
+  await once(server, 'connection');
+  assert.equal(
+    gateway.cut(({ credentialId }) => credentialId === 'ada', 'revoked'),
+    1,
+  );
+  taken?.write('+OK\r\n');
+  await closed;
+  for (const end = performance.now() + 5000; events.length === 0; ) {
+    assert.ok(performance.now() < end);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.deepEqual(events, ['refused cut: revoked']);
+  await gateway.close('over');
+  server.close();
+});

@@ -127,7 +127,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     }),
     cut(unwanted, reason) {
       const those = [...sessions.keys()].filter((s) => {
-        const grant = s.grant();
+        const grant = s.judged();
         return grant !== undefined && unwanted(grant, s.remoteAddress);
       });
       for (const session of those) session.close(`cut: ${reason}`);

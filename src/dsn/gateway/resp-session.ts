@@ -40,6 +40,8 @@ export interface Session {
   readonly remoteAddress: string;
   /** Undefined until the broker has taken it. */
   grant(): Grant | undefined;
+  /** From the moment it was let in, the broker still being asked: what is revoked meanwhile must find it. */
+  judged(): Grant | undefined;
   connectedAtMs(): number;
   messages(): number;
   bytesIn(): number;
@@ -59,6 +61,7 @@ export function respSession(options: SessionOptions): Session {
   const handshake = respHandshake<Grant>((name, password) => options.judge(remoteAddress, name, password));
   const small = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
   let grant: Grant | undefined;
+  let judged: Grant | undefined;
   let connectedAtMs = 0;
   let reason = 'closed by the client';
   let refused = false;
@@ -101,6 +104,7 @@ export function respSession(options: SessionOptions): Session {
   };
 
   const joinBroker = ({ grant: asked, send, ask, rest }: Extract<RespStep<Grant>, { kind: 'ready' }>): void => {
+    judged = asked;
     const { path, username, password } = options.upstream(asked.role);
     const answer = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
     let fill = 0;
@@ -163,6 +167,7 @@ export function respSession(options: SessionOptions): Session {
   const session: Session = {
     remoteAddress,
     grant: () => grant,
+    judged: () => judged,
     connectedAtMs: () => connectedAtMs,
     messages: scanner.messages,
     bytesIn: () => up?.bytes() ?? 0,

@@ -105,6 +105,8 @@ function configuration(folder: string, terms: RedisTerms, secrets: z.output<type
     'unixsocketperm 700',
     `dir ${path('')}`,
     'daemonize no',
+    // What is put into another one would never be tidied.
+    'databases 1',
     'save ""',
     'appendonly no',
     // A full buffer refuses what is put in, and says so; nothing that was taken is thrown away.
