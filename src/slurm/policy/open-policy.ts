@@ -2,19 +2,15 @@
  * The policy acts of the agent: QoS, who may use them, reservations. Only what is ours (by prefix) is ever changed; others' entries of a list are left as they are, and
  * what was asked is read back. One change at a time: two lists written at once would lose one. Second port of RFD 4.
  */
-import type { AccessFact, ActInput, ActOutput, ReservationFact } from '../contract/index.ts';
+import type { AccessFact, ActInput, ActOutput } from '../contract/index.ts';
 import { SlurmFailure } from '../contract/index.ts';
 import { accessChange } from './access-change.ts';
 import { controllerLags, controllerQos, jobsWith } from './controller.ts';
 import { converge } from './converge.ts';
 import { changeDatabase, holdersOf, listAccessOf, listTiersOf } from './database.ts';
-import { mappedAccount, ownName, type PolicySettings } from './policy-settings.ts';
+import { mappedAccount, ownName, type PolicyParts } from './policy-settings.ts';
 import { endReservation, reserve } from './reserve.ts';
 import { checkTier, controllerHas, tierChange, tierIs } from './tier-change.ts';
-
-export interface PolicyParts extends PolicySettings {
-  readonly reservations: () => Promise<readonly ReservationFact[]>;
-}
 
 export function openPolicy(settings: PolicyParts) {
   let turn: Promise<unknown> = Promise.resolve();

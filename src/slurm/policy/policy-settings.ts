@@ -3,7 +3,7 @@
  * whom they may preempt. Names are checked here before they become an argument of a command. RFD 4, second port.
  */
 import type { Clock } from '../../clock.ts';
-import { type ReservationOrder, SlurmFailure } from '../contract/index.ts';
+import { type ReservationFact, type ReservationOrder, SlurmFailure } from '../contract/index.ts';
 
 export interface PolicySettings {
   /** Absolute folder of sacctmgr, scontrol, squeue, sbatch. */
@@ -25,6 +25,10 @@ export interface PolicySettings {
   readonly maintenanceUser?: string;
   readonly clock: Clock;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
+}
+
+export interface PolicyParts extends PolicySettings {
+  readonly reservations: () => Promise<readonly ReservationFact[]>;
 }
 
 export const HIGHEST_PRIORITY = 65_535;

@@ -6,8 +6,7 @@ import {
   SlurmFailure,
 } from '../contract/index.ts';
 import { controllerAway } from './controller.ts';
-import type { PolicyParts } from './open-policy.ts';
-import { ownName } from './policy-settings.ts';
+import { ownName, type PolicyParts } from './policy-settings.ts';
 import { complaint, runSlurm } from './run-slurm.ts';
 
 export async function reserve(settings: PolicyParts, order: ReservationOrder): Promise<ReservationFact> {
