@@ -119,8 +119,7 @@ function join(terminal: Pty, socket: TerminalSocket, clock: Clock, ended: (exit:
     socket.close('the program has ended');
     ended(exit);
   });
-  socket.onFrame((frame) => {
-    if (gone) return;
+  const take = (frame: string | Uint8Array): void => {
     if (typeof frame !== 'string') return terminal.write(typed.decode(frame, { stream: true }));
     const read = readTerminalFrame(frame);
     if (read === undefined) return;
@@ -129,6 +128,14 @@ function join(terminal: Pty, socket: TerminalSocket, clock: Clock, ended: (exit:
     wants = read.flow === 'resume';
     if (!wants) terminal.pause();
     else if (stopLook === undefined) flow();
+  };
+  socket.onFrame((frame) => {
+    if (gone) return;
+    try {
+      take(frame);
+    } catch {
+      // Its program has just ended, and the descriptor with it; the exit comes.
+    }
   });
   socket.onClose(() => {
     if (gone) return;
