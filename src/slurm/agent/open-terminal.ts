@@ -120,11 +120,16 @@ function join(terminal: Pty, socket: TerminalSocket, clock: Clock, ended: (exit:
     ended(exit);
   });
   const take = (frame: string | Uint8Array): void => {
-    if (typeof frame !== 'string') return terminal.write(typed.decode(frame, { stream: true }));
+    if (typeof frame !== 'string') {
+      terminal.write(typed.decode(frame, { stream: true }));
+      return;
+    }
     const read = readTerminalFrame(frame);
-    if (read === undefined) return;
-    if ('columns' in read) return terminal.resize(read.columns, read.rows);
-    if (!('flow' in read)) return;
+    if (read === undefined || 'exit' in read) return;
+    if ('columns' in read) {
+      terminal.resize(read.columns, read.rows);
+      return;
+    }
     wants = read.flow === 'resume';
     if (!wants) terminal.pause();
     else if (stopLook === undefined) flow();
