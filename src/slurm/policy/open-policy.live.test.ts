@@ -75,6 +75,7 @@ test('QoS, access and reservations are as asked, on the real thing', { skip }, a
       [{ preemptMode: 'off' }, 'invalid'],
       [{ preempts: ['bw-window'] }, 'invalid'],
       [{ preempts: ['no-such'] }, 'invalid'],
+      [{ preempts: ['batch', 'batch'] }, 'invalid'],
       [{ preempts: ['Batch'] }, 'invalid'],
       [{ preempts: ['urgent'] }, 'invalid'],
       [{ preempts: ['batch'], priority: 50 }, 'invalid'],

@@ -17,7 +17,7 @@ export interface PolicySettings {
   accountOf(project: string): string | undefined;
   /** Why this reservation may not be made; undefined: it may. */
   mayReserve?(order: ReservationOrder): string | undefined;
-  /** QoS that ours may preempt; absent: any but our own. */
+  /** QoS that ours may preempt; absent: any that stands below. */
   readonly mayPreempt?: readonly string[];
   /** At most 65535, which is where Slurm clips. */
   readonly highestPriority?: number;

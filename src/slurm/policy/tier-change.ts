@@ -21,6 +21,7 @@ export function checkTier(settings: PolicySettings, wanted: TierFact, others: re
     const victim = others.find((t) => t.name === name);
     if (name !== name.toLowerCase()) invalid(`preempts: ${name}: names of QoS are in lower case`);
     if (name === wanted.name) invalid(`preempts: ${name} is itself`);
+    if (wanted.preempts.filter((p) => p === name).length > 1) invalid(`preempts: ${name} stands there twice`);
     if (victim === undefined) throw new SlurmFailure({ kind: 'invalid', message: `preempts: there is no QoS ${name}` });
     if (victim.priority >= wanted.priority)
       invalid(`preempts: ${name} has the priority ${victim.priority}, which is not below ${wanted.priority}`);
