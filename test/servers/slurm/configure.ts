@@ -5,9 +5,9 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { freePorts } from '../free-ports.ts';
 
 export interface SlurmPlan {
   readonly dir: string;
@@ -96,24 +96,10 @@ export async function configure(plan: SlurmPlan): Promise<SlurmPorts> {
 async function keptPorts(path: string, nodes: number): Promise<SlurmPorts> {
   const kept = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as SlurmPorts) : undefined;
   const known = kept === undefined ? [] : [kept.ctld, kept.dbd, kept.rest, ...kept.nodes];
-  const taken = [...known, ...(await freePorts(nodes + 3 - known.length))];
+  const taken = [...known, ...(await freePorts(Math.max(0, nodes + 3 - known.length)))];
   const [ctld = 0, dbd = 0, rest = 0, ...others] = taken;
   if (taken.length > known.length) writeFileSync(path, JSON.stringify({ ctld, dbd, rest, nodes: others }));
   return { ctld, dbd, rest, nodes: others.slice(0, nodes) };
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: Math.max(0, count) }, () => createServer());
-  const found: number[] = [];
-  // All at once, so that no two are the same.
-  for (const server of servers) {
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    found.push(address.port);
-  }
-  for (const server of servers) await new Promise((resolve) => server.close(resolve));
-  return found;
 }
 
 function slurmConf(plan: SlurmPlan, ports: SlurmPorts): string {

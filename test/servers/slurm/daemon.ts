@@ -56,11 +56,28 @@ export async function endDaemon(dir: string, name: string, first: NodeJS.Signals
   rmSync(join(dir, 'pids', name), { force: true });
 }
 
-/** Looks until it holds; rejects with `what` and the end of the daemon's log when that takes for ever. */
-export async function untilUp(what: string, look: () => Promise<boolean>): Promise<void> {
+/** Looks until it holds; rejects with `what`, what the last look threw, and the end of each of `logs`, when that takes for ever. */
+export async function untilUp(what: string, look: () => Promise<boolean>, logs: readonly string[] = []): Promise<void> {
   const until = performance.now() + 60_000;
-  while (!(await look().catch(() => false))) {
-    if (performance.now() > until) throw new Error(`${what} did not come up within 60 s`);
+  let last: unknown;
+  const held = (): Promise<boolean> =>
+    look().catch((cause: unknown) => {
+      last = cause;
+      return false;
+    });
+  while (!(await held())) {
+    if (performance.now() > until)
+      throw new Error([`${what} did not come up within 60 s`, ...logs.map(endOf)].join('\n'), { cause: last });
     await pause(50);
+  }
+}
+
+const END_LINES = 15;
+
+function endOf(path: string): string {
+  try {
+    return `--- ${path}\n${readFileSync(path, 'utf8').trimEnd().split('\n').slice(-END_LINES).join('\n')}`;
+  } catch {
+    return `--- ${path}: not there`;
   }
 }

@@ -124,10 +124,13 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmServer> {
     await makeAccounts(env, cluster, { tiers, accounts, operators });
     begin({ name: 'slurmctld', user: slurmUser, argv: ['/usr/sbin/slurmctld', '-D'], env });
     await untilUp('slurmctld', async () => /\bUP\b/.test(await command('/usr/bin/scontrol', 'ping')));
-    for (const name of names) {
-      mkdirSync(join(dir, 'spool', name), { recursive: true });
-      begin({ name: `slurmd.${name}`, argv: ['/usr/sbin/slurmd', '-D', '-N', name], env });
-    }
+    const beginNodes = (): void => {
+      for (const name of names) {
+        mkdirSync(join(dir, 'spool', name), { recursive: true });
+        begin({ name: `slurmd.${name}`, argv: ['/usr/sbin/slurmd', '-D', '-N', name], env });
+      }
+    };
+    beginNodes();
     begin({
       name: 'slurmrestd',
       user: unixUser('slurmrestd'),
@@ -135,10 +138,15 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmServer> {
       // Without it every JWT is refused.
       env: { ...env, SLURM_JWT: 'daemon' },
     });
-    await untilUp('the nodes', async () => {
-      const text = await command('/usr/bin/sinfo', '-h', '-N', '-p', 'batch', '-t', 'idle,mix,alloc', '-o', '%N');
-      return new Set(text.trim().split(/\s+/)).size === nodes && text.trim() !== '';
-    });
+    await untilUp(
+      'the nodes',
+      async () => {
+        beginNodes(); // one that ended because a stranger held its port for a moment begins again
+        const text = await command('/usr/bin/sinfo', '-h', '-N', '-p', 'batch', '-t', 'idle,mix,alloc', '-o', '%N');
+        return new Set(text.trim().split(/\s+/)).size === nodes && text.trim() !== '';
+      },
+      [...names.map((name) => `slurmd.${name}`), 'slurmctld'].map((name) => join(dir, 'log', `${name}.log`)),
+    );
     await untilUp('slurmrestd', () => listens(ports.rest));
   };
   const daemons = ['munged', 'mariadbd', 'slurmdbd', 'slurmctld', ...names.map((n) => `slurmd.${n}`), 'slurmrestd'];
