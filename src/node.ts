@@ -2,7 +2,7 @@
  * Composition root of the data plane: `beamway node`, one process per data streaming node. Imports neither the database nor the rest of
  * the control plane (a test proves it), so that it runs on a host that has neither.
  */
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from './clock.ts';
@@ -14,6 +14,7 @@ import {
   leaseFile,
   openClaimServer,
   openLink,
+  rabbitmqBroker,
   redisBroker,
   relayBroker,
 } from './dsn/index.ts';
@@ -28,6 +29,9 @@ export interface NodeOptions {
   readonly portRange: { readonly from: number; readonly to: number };
   readonly logLevel: string;
 }
+
+/** Of the host's memory, above which a RabbitMQ stops its publishers: RabbitMQ's own default. */
+const RABBITMQ_SHARE = 0.4;
 
 export interface RunningNode {
   readonly claimUrl: string;
@@ -58,6 +62,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const broker = brokersByEngine([
     relayBroker(common),
     redisBroker({ ...common, folder: join(options.stateDir, 'redis'), log }),
+    rabbitmqBroker({
+      ...common,
+      folder: join(options.stateDir, 'rabbitmq'),
+      watermarkBytes: Math.floor(totalmem() * RABBITMQ_SHARE),
+      onChange: () => holder.agent?.hurry(),
+      log,
+    }),
   ]);
   const running = agent({
     clock: systemClock,

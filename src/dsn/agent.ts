@@ -5,7 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Lease, NodeEvent, ObservedStream } from '../api/contract/node-link.ts';
 import type { Clock } from '../clock.ts';
-import type { Broker, StreamPorts } from './broker/broker.ts';
+import type { StreamPorts } from './broker/broker.ts';
+import type { NodeBroker } from './broker/brokers-by-engine.ts';
 import type { ClaimRequest, ClaimVerdict } from './claim-server.ts';
 import { eventSpool } from './event-spool.ts';
 import { exchangeClaim } from './exchange-claim.ts';
@@ -22,7 +23,7 @@ const LINKED_NOTE_MS = 30_000;
 export interface AgentDeps {
   readonly clock: Clock;
   readonly file: LeaseFile;
-  readonly broker: Omit<Broker, 'engine'>;
+  readonly broker: NodeBroker;
   readonly link: Link;
   readonly claimUrl: () => string;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
@@ -39,6 +40,8 @@ export interface Agent {
     readonly kind: string;
     readonly detail: Readonly<Record<string, unknown>>;
   }): void;
+  /** Something changed on the node: it is reported now, not at the end of the turn. */
+  hurry(): void;
   stop(): Promise<void>;
 }
 
@@ -51,6 +54,8 @@ export function agent(deps: AgentDeps): Agent {
   let appliedVersion = 0;
   let notedAtMs = 0;
   let running: Promise<void> = Promise.resolve();
+  let turn = new AbortController();
+  let hurried = false;
 
   const save = (change: Partial<NodeMemory>): void => {
     memory = { ...memory, ...change, events: [...spool.waiting()] };
@@ -175,27 +180,32 @@ export function agent(deps: AgentDeps): Agent {
         knownVersion: memory.version,
         appliedVersion,
         claimUrl: deps.claimUrl(),
-        waitMs: appliedVersion < memory.version || events.length > 0 ? 0 : TURN_MS,
+        engines: [...deps.broker.engines()],
+        waitMs: hurried || appliedVersion < memory.version || events.length > 0 ? 0 : TURN_MS,
         streams: observed(),
         events,
       };
-      const turn = await deps.link.sync(report, stopping.signal);
+      hurried = false;
+      turn = new AbortController();
+      const done = await deps.link.sync(report, turn.signal);
       if (stopping.signal.aborted) break;
-      if (turn.kind === 'answered') {
+      // Cut short by ourselves: nothing is known of the link.
+      if (hurried && done.kind === 'down') continue;
+      if (done.kind === 'answered') {
         if (down !== '') deps.log.info({}, 'linked again');
         down = '';
         retryMs = RETRY_FIRST_MS;
-        await accept(turn.answer);
+        await accept(done.answer);
         continue;
       }
-      if (down !== turn.detail)
+      if (down !== done.detail)
         deps.log.warn(
-          { detail: turn.detail },
-          turn.kind === 'refused'
+          { detail: done.detail },
+          done.kind === 'refused'
             ? 'the control plane refuses this node'
             : 'the control plane does not answer; streams go on',
         );
-      down = turn.detail;
+      down = done.detail;
       await apply();
       await pause(retryMs);
       retryMs = Math.min(retryMs * 2, RETRY_LAST_MS);
@@ -242,10 +252,16 @@ export function agent(deps: AgentDeps): Agent {
       return consumerPort === undefined ? { port } : { port, consumerPort };
     },
     note: (event) => spool.add(event),
+    hurry() {
+      hurried = true;
+      turn.abort();
+    },
     async stop() {
       stopping.abort();
+      turn.abort();
       await running;
       for (const open of deps.broker.observe()) await deps.broker.close(open.stream, 'the node is shutting down');
+      await deps.broker.stop?.();
       save({});
     },
   };

@@ -2,6 +2,7 @@
 export { type Agent, type AgentDeps, agent } from './agent.ts';
 export type { Broker, BrokerEvent } from './broker/broker.ts';
 export { brokersByEngine } from './broker/brokers-by-engine.ts';
+export { rabbitmqBroker } from './broker/rabbitmq-broker.ts';
 export { redisBroker } from './broker/redis-broker.ts';
 export { relayBroker } from './broker/relay-broker.ts';
 export { openClaimServer } from './claim-server.ts';

@@ -9,7 +9,7 @@ import type { Target } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
 import { type NodeLoad, placeStream } from './place-stream.ts';
-import { insertStream, liveStreams, lockNodes, moveVersion, nodeRows, streamByKey } from './store.ts';
+import { enginesOf, insertStream, liveStreams, lockNodes, moveVersion, nodeRows, streamByKey } from './store.ts';
 import { NODE_SILENT_MS, type Stream } from './stream.ts';
 import { checkParameters, type Parameters, type Template } from './template.ts';
 
@@ -52,19 +52,21 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
         'limit-reached',
         `Project ${project.name} has ${own} streams, its limit is ${project.limits.streams}.`,
       );
-    const seen = new Map((await nodeRows(trx)).map((r) => [r.name, r.last_seen_at]));
+    const rows = new Map((await nodeRows(trx)).map((r) => [r.name, r]));
     const now = deps.clock.now();
     const loads = deps.facility.streamingNodes.map((node): NodeLoad => {
       const those = live.filter((s) => s.node === node.name);
-      const last = seen.get(node.name);
+      const row = rows.get(node.name);
+      const last = row?.last_seen_at;
       return {
         node,
         linked: last !== null && last !== undefined && now - last.getTime() <= NODE_SILENT_MS,
+        engines: row === undefined ? undefined : enginesOf(row),
         streams: those.length,
         bufferBytes: those.reduce((sum, s) => sum + s.lease.bufferBytes, 0),
       };
     });
-    const placement = placeStream(loads, checked.parameters.bufferBytes);
+    const placement = placeStream(loads, { engine: template.engine, bufferBytes: checked.parameters.bufferBytes });
     if ('why' in placement)
       throw new Problem('no-capacity', `No data streaming node can take it: ${placement.why}.`, {
         retryAfterSeconds: 2,
@@ -75,6 +77,7 @@ export async function createStream(deps: StreamingDeps, caller: Caller, input: C
       node: placement.node,
       by: caller.id,
       environment: environment.name,
+      enclave: environment.enclave,
       nowMs: now,
     });
     if (!(await insertStream(trx, stream, input.key)))
@@ -103,12 +106,13 @@ interface StreamFacts {
   readonly node: string;
   readonly by: string;
   readonly environment: string;
+  readonly enclave: string;
   readonly nowMs: number;
 }
 
 function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
   const { template, parameters } = facts;
-  const { lifetimeSeconds, bufferBytes, externalAddresses, consumerListens } = parameters;
+  const { lifetimeSeconds, bufferBytes, externalAddresses, consumerListens, queues } = parameters;
   return {
     id: newId('str'),
     project: input.target.project.name,
@@ -120,9 +124,14 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
       bufferBytes,
       externalAddresses,
       ...(consumerListens.length > 0 ? { consumerListens } : {}),
+      ...(template.parameters.queues === undefined ? {} : { queues }),
     },
     lease: {
       engine: template.engine,
+      kind: template.kind,
+      enclave: facts.enclave,
+      queues,
+      queueType: template.queueType,
       admission: template.admission,
       delivery: template.delivery,
       overflow: template.overflow,

@@ -18,7 +18,7 @@ export { pendingNodes } from './pending-nodes.ts';
 export { type PendingRevocation, pendingRevocations } from './pending-revocations.ts';
 export { releaseStream } from './release-stream.ts';
 export { revokeIssued } from './revoke-issued.ts';
-export { liveStreams, nodeRows, registerNodes, streamById, streamsPage } from './store.ts';
+export { enginesOf, liveStreams, nodeRows, registerNodes, streamById, streamsPage } from './store.ts';
 export { NODE_SILENT_MS, type Stream, streamState } from './stream.ts';
 export { syncNode } from './sync-node.ts';
 export { streamingMigrations } from './tables-store.ts';

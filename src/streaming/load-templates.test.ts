@@ -33,9 +33,11 @@ function faultsOf(dir: string): readonly string[] {
 test('the example facility holds its templates', () => {
   assert.deepEqual([...loadTemplates(loadFacility(EXAMPLE)).keys()].sort(), [
     'deleria',
+    'deleria-rabbitmq',
     'lcls-frames',
     'lcls-results',
     'lclstreamer',
+    'rabbitmq-dedicated',
     'steering',
   ]);
 });

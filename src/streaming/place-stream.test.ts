@@ -12,6 +12,7 @@ const load = (
   linked: true,
   streams: 0,
   bufferBytes: 0,
+  engines: undefined,
   ...change,
 });
 
@@ -36,7 +37,7 @@ test('no placement goes beyond a capacity, and one is found wherever there is ro
       const fits = those.filter(
         (l) => l.linked && l.streams < l.node.capacity.streams && l.bufferBytes + wanted <= l.node.capacity.bufferBytes,
       );
-      const placed = placeStream(those, wanted);
+      const placed = placeStream(those, { engine: 'relay', bufferBytes: wanted });
       if ('why' in placed) return assert.deepEqual(fits, []);
       const chosen = fits.find((l) => l.node.name === placed.node);
       assert.ok(chosen !== undefined);
@@ -54,7 +55,7 @@ test('however many are placed one after the other, no node carries more than it 
     fc.property(fc.array(fc.integer({ min: 1, max: 700 }), { maxLength: 20 }), (wishes) => {
       let those: readonly NodeLoad[] = [load('dsn0'), load('dsn1')];
       for (const wish of wishes) {
-        const placed = placeStream(those, wish);
+        const placed = placeStream(those, { engine: 'relay', bufferBytes: wish });
         if ('why' in placed) continue;
         those = those.map((l) =>
           l.node.name === placed.node ? { ...l, streams: l.streams + 1, bufferBytes: l.bufferBytes + wish } : l,
@@ -68,17 +69,24 @@ test('however many are placed one after the other, no node carries more than it 
 test('a refusal says of every node why', () => {
   fc.assert(
     fc.property(loads, fc.integer({ min: 1, max: 1200 }), (those, wanted) => {
-      const placed = placeStream(those, wanted);
+      const placed = placeStream(those, { engine: 'relay', bufferBytes: wanted });
       if ('node' in placed) return;
       for (const { node } of those) assert.ok(placed.why.includes(node.name), placed.why);
     }),
   );
   const placed = placeStream(
-    [load('away', { linked: false }), load('full', { streams: 3 }), load('tight', { bufferBytes: 950 })],
-    100,
+    [
+      load('away', { linked: false }),
+      load('full', { streams: 3 }),
+      load('tight', { bufferBytes: 950 }),
+      load('bare', { engines: ['relay'] }),
+    ],
+    { engine: 'rabbitmq', bufferBytes: 100 },
   );
   assert.deepEqual(placed, {
-    why: 'away is not linked; full carries its 3 streams; tight has 50 buffer bytes left',
+    why: 'away is not linked; full carries its 3 streams; tight has 50 buffer bytes left; bare has no rabbitmq (it has relay)',
   });
-  assert.deepEqual(placeStream([], 1), { why: 'the facility has no data streaming node' });
+  assert.deepEqual(placeStream([], { engine: 'relay', bufferBytes: 1 }), {
+    why: 'the facility has no data streaming node',
+  });
 });

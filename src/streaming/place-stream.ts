@@ -10,16 +10,25 @@ export interface NodeLoad {
   readonly linked: boolean;
   readonly streams: number;
   readonly bufferBytes: number;
+  /** What its host can run; undefined: it has not said, and may be tried. */
+  readonly engines: readonly string[] | undefined;
 }
 
 export type Placement = { readonly node: string } | { readonly why: string };
 
-export function placeStream(loads: readonly NodeLoad[], bufferBytes: number): Placement {
+export interface Wanted {
+  readonly engine: string;
+  readonly bufferBytes: number;
+}
+
+export function placeStream(loads: readonly NodeLoad[], { engine, bufferBytes }: Wanted): Placement {
   const refusals: string[] = [];
   let best: { name: string; left: number } | undefined;
   for (const load of loads) {
     const left = load.node.capacity.bufferBytes - load.bufferBytes;
     if (!load.linked) refusals.push(`${load.node.name} is not linked`);
+    else if (load.engines?.includes(engine) === false)
+      refusals.push(`${load.node.name} has no ${engine} (it has ${load.engines.join(', ')})`);
     else if (load.streams >= load.node.capacity.streams)
       refusals.push(`${load.node.name} carries its ${load.node.capacity.streams} streams`);
     else if (left < bufferBytes) refusals.push(`${load.node.name} has ${left} buffer bytes left`);

@@ -31,7 +31,14 @@ function streamFrom(row: StreamRow): Stream {
 /** Makes sure that every node of the facility has its row; resolves to those that had none. */
 export async function registerNodes(db: Queries, names: readonly string[]): Promise<readonly string[]> {
   if (names.length === 0) return [];
-  const rows = names.map((name) => ({ name, version: 1, applied_version: 0, claim_url: null, last_seen_at: null }));
+  const rows = names.map((name) => ({
+    name,
+    version: 1,
+    applied_version: 0,
+    claim_url: null,
+    last_seen_at: null,
+    engines: null,
+  }));
   const added = await tables(db)
     .insertInto('streaming_node')
     .values(rows)
@@ -52,6 +59,10 @@ export async function moveVersion(trx: Queries, node: string): Promise<number> {
   return row.version;
 }
 
+/** What the node's host can run; undefined: it has not said. */
+export const enginesOf = (row: NodeRow): readonly string[] | undefined =>
+  row.engines === null ? undefined : (JSON.parse(row.engines) as string[]);
+
 export async function nodeRows(db: Queries): Promise<readonly NodeRow[]> {
   return tables(db).selectFrom('streaming_node').selectAll().orderBy('name').execute();
 }
@@ -67,11 +78,22 @@ export async function lockNodes(trx: Queries): Promise<void> {
 
 export async function nodeSeen(
   db: Queries,
-  node: { readonly name: string; readonly at: Date; readonly appliedVersion: number; readonly claimUrl: string },
+  node: {
+    readonly name: string;
+    readonly at: Date;
+    readonly appliedVersion: number;
+    readonly claimUrl: string;
+    readonly engines: readonly string[] | undefined;
+  },
 ): Promise<void> {
   await tables(db)
     .updateTable('streaming_node')
-    .set({ last_seen_at: node.at, applied_version: node.appliedVersion, claim_url: node.claimUrl })
+    .set({
+      last_seen_at: node.at,
+      applied_version: node.appliedVersion,
+      claim_url: node.claimUrl,
+      engines: node.engines === undefined ? null : JSON.stringify(node.engines),
+    })
     .where('name', '=', node.name)
     .execute();
 }

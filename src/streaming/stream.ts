@@ -33,7 +33,7 @@ export interface StreamConnection {
 /** What a node says of a stream. */
 export interface Observed {
   readonly stream: string;
-  readonly state: 'ready' | 'failed';
+  readonly state: 'starting' | 'ready' | 'failed';
   readonly reason: string;
   readonly endpoints: Readonly<Record<string, string>>;
   readonly counters: StreamCounters;
@@ -66,7 +66,11 @@ export interface Stream {
 
 /** Terms of a lease that never change while the stream lives. */
 export interface LeaseTerms {
-  readonly engine: 'relay' | 'redis';
+  readonly engine: 'relay' | 'redis' | 'rabbitmq';
+  readonly kind?: 'shared' | 'dedicated';
+  readonly enclave?: string;
+  readonly queues?: number;
+  readonly queueType?: 'classic' | 'quorum';
   readonly admission: 'credential' | 'address';
   readonly delivery: 'at-most-once' | 'redeliver';
   readonly overflow: 'wait' | 'drop-oldest' | 'refuse';
@@ -117,5 +121,6 @@ export function streamState(stream: Stream, nowMs: number): { readonly state: St
       state: 'unreachable',
       reason: `node ${stream.node} was last heard of at ${stream.observedAt.toISOString()}`,
     };
-  return { state: stream.observed.state, reason: stream.observed.reason };
+  const { state, reason } = stream.observed;
+  return { state: state === 'starting' ? 'pending' : state, reason };
 }

@@ -16,6 +16,7 @@ export interface NodeReport {
   readonly knownVersion: number;
   readonly appliedVersion: number;
   readonly claimUrl: string;
+  readonly engines?: readonly string[] | undefined;
   readonly waitMs: number;
   readonly streams: readonly Observed[];
   readonly events: readonly {
@@ -35,7 +36,7 @@ interface SecretLease {
 
 /** The lease of one stream, as contract/node-link.ts sends it. */
 export interface StreamLease
-  extends Omit<LeaseTerms, 'credentialLifetimeSeconds' | 'externalAddresses' | 'consumerListens'> {
+  extends Required<Omit<LeaseTerms, 'credentialLifetimeSeconds' | 'externalAddresses' | 'consumerListens'>> {
   readonly stream: string;
   readonly project: string;
   readonly expiresAtMs: number;
@@ -107,7 +108,8 @@ async function store(deps: StreamingDeps, report: NodeReport): Promise<void> {
   const at = new Date(deps.clock.now());
   const held = new Set(report.streams.map((s) => s.stream));
   await transaction(deps.db, async (trx) => {
-    await nodeSeen(trx, { name: report.node, at, appliedVersion: report.appliedVersion, claimUrl: report.claimUrl });
+    const { node: name, appliedVersion, claimUrl, engines } = report;
+    await nodeSeen(trx, { name, at, appliedVersion, claimUrl, engines });
     for (const observed of report.streams) await saveObservation(trx, observed, at);
     // The agent applies an answer whole before it asks again, so what it does not hold now and is not wanted will not come back.
     const gone = (await liveStreams(trx, report.node)).filter((s) => s.releaseRequestedAt !== null && !held.has(s.id));
@@ -150,6 +152,11 @@ async function leasesFor(
     const { credentialLifetimeSeconds: _, ...terms } = stream.lease;
     return {
       ...terms,
+      // Streams of before these were known.
+      kind: terms.kind ?? 'shared',
+      enclave: terms.enclave ?? 'open',
+      queues: terms.queues ?? 1,
+      queueType: terms.queueType ?? 'classic',
       externalShut,
       stream: stream.id,
       project: stream.project,

@@ -40,6 +40,8 @@ export type NodeRow = {
   applied_version: number;
   claim_url: string | null;
   last_seen_at: Date | null;
+  /** JSON list; null: it has not said. */
+  engines: string | null;
 };
 
 type StreamingTables = {
@@ -110,6 +112,11 @@ export const streamingMigrations: Record<string, RoomMigration> = {
         .alterTable('streaming_stream')
         .addColumn('request_id', 'text', (c) => c.notNull().defaultTo(''))
         .execute();
+    },
+  },
+  '003-engines': {
+    async up(db: Kysely<never>): Promise<void> {
+      await db.schema.alterTable('streaming_node').addColumn('engines', 'text').execute();
     },
   },
 };

@@ -6,6 +6,8 @@ export function testTemplate(change: Partial<Template> = {}): Template {
     name: 'frames',
     title: 'Frames',
     engine: 'relay',
+    kind: 'shared',
+    queueType: 'classic',
     mode: 'direct',
     admission: 'credential',
     delivery: 'redeliver',

@@ -15,6 +15,7 @@ test('parameters that are left out take their defaults', () => {
       lifetimeSeconds: 60,
       externalAddresses: ['127.0.0.0/8'],
       consumerListens: [],
+      queues: 1,
     },
   });
 });

@@ -13,19 +13,26 @@ const boundedInteger = z
   .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
 const boundedList = z.strictObject({ default: z.array(z.string()), max: z.int().min(0).max(256) });
 
-/** Relay: it is itself what clients speak to. Redis: our gateway before it; a full buffer refuses, as Redis has no way to make a producer wait. */
+/**
+ * Relay: it is itself what clients speak to. Redis, RabbitMQ: our gateway before it; a full buffer refuses, as Redis has no way to make a producer wait, and RabbitMQ none that would
+ * hold for one stream and not for its neighbours.
+ */
 const ENGINES: Readonly<
-  Record<'relay' | 'redis', { readonly mode: readonly string[]; readonly overflow: readonly string[] }>
+  Record<'relay' | 'redis' | 'rabbitmq', { readonly mode: readonly string[]; readonly overflow: readonly string[] }>
 > = {
   relay: { mode: ['direct'], overflow: ['wait', 'drop-oldest'] },
   redis: { mode: ['l7'], overflow: ['refuse'] },
+  rabbitmq: { mode: ['l7'], overflow: ['refuse'] },
 };
 
 export const templateSchema = z
   .strictObject({
     name: nameSchema,
     title: z.string().min(1),
-    engine: z.enum(['relay', 'redis']),
+    engine: z.enum(['relay', 'redis', 'rabbitmq']),
+    /** Of rabbitmq: one broker for the streams of an enclave, or one of the stream's own. */
+    kind: z.enum(['shared', 'dedicated']).default('shared'),
+    queueType: z.enum(['classic', 'quorum']).default('classic'),
     mode: z.enum(['direct', 'l7']),
     admission: z.enum(['credential', 'address']),
     delivery: z.enum(['at-most-once', 'redeliver']),
@@ -40,6 +47,7 @@ export const templateSchema = z
       lifetimeSeconds: boundedInteger,
       externalAddresses: boundedList,
       consumerListens: boundedList.optional(),
+      queues: boundedInteger.optional(),
     }),
   })
   .superRefine((t, context) => {
@@ -47,7 +55,13 @@ export const templateSchema = z
     const { mode, overflow } = ENGINES[t.engine];
     if (!mode.includes(t.mode)) wrong('mode', `engine ${t.engine} has the mode ${mode.join(' or ')}`);
     if (!overflow.includes(t.overflow)) wrong('overflow', `engine ${t.engine} can ${overflow.join(' or ')}`);
-    if (t.engine === 'redis' && t.admission !== 'credential') wrong('admission', 'engine redis admits by credential');
+    if (t.engine !== 'relay' && t.admission !== 'credential')
+      wrong('admission', `engine ${t.engine} admits by credential`);
+    if (
+      t.engine !== 'rabbitmq' &&
+      (t.kind !== 'shared' || t.queueType !== 'classic' || t.parameters.queues !== undefined)
+    )
+      wrong('engine', 'kind, queueType and the parameter queues are for the engine rabbitmq');
   })
   .refine((t) => t.admission === 'credential' || t.delivery === 'at-most-once', {
     path: ['delivery'],
@@ -69,7 +83,11 @@ export interface Parameters {
   readonly lifetimeSeconds: number;
   readonly externalAddresses: readonly string[];
   readonly consumerListens: readonly string[];
+  /** 1 where the template has no such parameter. */
+  readonly queues: number;
 }
+
+const ONE = { default: 1, min: 1, max: 1 } as const;
 
 export type Checked = { readonly parameters: Parameters } | { readonly errors: readonly FieldError[] };
 
@@ -82,8 +100,8 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
     if (!Object.hasOwn(bounds, name))
       wrong(name, `template ${template.name} has no such parameter; it has ${Object.keys(bounds).join(', ')}`);
   }
-  const integer = (name: 'bufferBytes' | 'lifetimeSeconds'): number => {
-    const { default: fallback, min, max } = bounds[name];
+  const integer = (name: 'bufferBytes' | 'lifetimeSeconds' | 'queues'): number => {
+    const { default: fallback, min, max } = bounds[name] ?? ONE;
     const value = given[name] ?? fallback;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value;
     wrong(name, `must be an integer from ${min} to ${max}`);
@@ -109,6 +127,7 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
   const parameters = {
     bufferBytes: integer('bufferBytes'),
     lifetimeSeconds: integer('lifetimeSeconds'),
+    queues: integer('queues'),
     externalAddresses: list('externalAddresses', isCidr, 'addresses such as 192.0.2.0/24 or 2001:db8::/32'),
     consumerListens: list(
       'consumerListens',

@@ -6,6 +6,7 @@ import type net from 'node:net';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../../src/clock.ts';
 import { openGateway } from '../../../src/dsn/gateway/open-gateway.ts';
+import { respProtocol } from '../../../src/dsn/gateway/resp-protocol.ts';
 import {
   adoptSocket,
   canReadInPlace,
@@ -33,12 +34,12 @@ async function gateway({ path, password }: GatewayOrders): Promise<number> {
     clock: systemClock,
     handshakeTimeoutMs: 10_000,
     maxConnections: 64,
-    maxMessageBytes: 16 * 1024 * 1024,
+    protocol: respProtocol({ maxMessageBytes: 16 * 1024 * 1024 }),
     judge: (_address, username, given) =>
       given === password && (username === 'producer' || username === 'consumer')
         ? { ok: true, grant: { role: username, credentialId: username } }
         : { ok: false, reason: 'unknown credential' },
-    upstream: (role) => ({ path, username: role, password }),
+    upstream: ({ role }) => ({ at: { path }, username: role, password }),
     onEvent: () => undefined,
   });
   return opened.port;

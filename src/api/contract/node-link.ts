@@ -27,7 +27,14 @@ const claimLease = z.strictObject({
 export const leaseSchema = z.strictObject({
   stream: z.string(),
   project: z.string(),
-  engine: z.enum(['relay', 'redis']),
+  engine: z.enum(['relay', 'redis', 'rabbitmq']),
+  kind: z
+    .enum(['shared', 'dedicated'])
+    .default('shared')
+    .describe('Of a broker: one of the enclave, or one of its own'),
+  enclave: z.string().default('open').describe('No broker is shared between enclaves'),
+  queues: z.int().default(1).describe('Of a rabbitmq stream: at most so many, each with its equal part of the buffer'),
+  queueType: z.enum(['classic', 'quorum']).default('classic'),
   admission: z.enum(['credential', 'address']),
   delivery: z.enum(['at-most-once', 'redeliver']),
   overflow: z.enum(['wait', 'drop-oldest', 'refuse']),
@@ -49,7 +56,7 @@ export const leaseSchema = z.strictObject({
 
 export const observedStreamSchema = z.strictObject({
   stream: z.string(),
-  state: z.enum(['ready', 'failed']),
+  state: z.enum(['starting', 'ready', 'failed']),
   reason: z.string(),
   endpoints: z.record(z.string(), z.string()),
   counters: countersSchema,
@@ -90,6 +97,11 @@ export const syncNode = operation({
     knownVersion: z.int(),
     appliedVersion: z.int(),
     claimUrl: z.string(),
+    engines: z
+      .array(z.string().max(40))
+      .max(20)
+      .optional()
+      .describe('What the host can run; left out by an agent that does not say: anything'),
     waitMs: z.int().min(0).max(30_000),
     streams: z.array(observedStreamSchema),
     events: z.array(nodeEventSchema).max(1000),
@@ -125,6 +137,7 @@ export const listNodes = operation({
         lastSeenAt: z.string().nullable(),
         streams: z.int(),
         bufferBytes: z.int(),
+        engines: z.array(z.string()).nullable().describe('What the host can run; null: it has not said'),
       }),
     ),
   }),

@@ -140,8 +140,10 @@ export const credentialSchema = z.strictObject({
   id: z.string(),
   stream: z.string(),
   role: z.enum(['producer', 'consumer']),
-  endpoint: z.string().describe('For ZeroMQ tcp://127.0.0.1:5555, for Redis redis://127.0.0.1:6379'),
-  username: z.string().describe('Of PLAIN (ZeroMQ) or AUTH (Redis)'),
+  endpoint: z
+    .string()
+    .describe('For ZeroMQ tcp://127.0.0.1:5555, for Redis redis://127.0.0.1:6379, for RabbitMQ amqp://127.0.0.1:5672'),
+  username: z.string().describe('Of PLAIN (ZeroMQ, AMQP) or AUTH (Redis)'),
   password: z.string().describe('Shown once'),
   delivery: z.enum(['at-most-once', 'redeliver']),
   expiresAt: timeField,

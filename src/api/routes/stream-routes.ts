@@ -3,6 +3,7 @@ import { policyResource, resolveTarget, resourceOf, type Target } from '../../po
 import { Problem } from '../../problems.ts';
 import {
   createStream,
+  enginesOf,
   extendStream,
   issueCredential,
   liveStreams,
@@ -153,6 +154,7 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
               linked: row.last_seen_at !== null && now - row.last_seen_at.getTime() <= NODE_SILENT_MS,
               lastSeenAt: row.last_seen_at?.toISOString() ?? null,
               streams: own.length,
+              engines: enginesOf(row)?.slice() ?? null,
               bufferBytes: own.reduce((sum, s) => sum + s.lease.bufferBytes, 0),
             };
           }),

@@ -1,6 +1,6 @@
 /**
  * The port behind which every engine on a data streaming node lives. The agent says what must exist; the engine makes it so and
- * reports what is. Every call may be repeated. Adapters: relay (built in); RabbitMQ and Redis come with the streaming issue.
+ * reports what is. Every call may be repeated. Adapters: relay (built in), redis, rabbitmq.
  */
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 
@@ -37,4 +37,8 @@ export interface Broker {
   ports(stream: string): StreamPorts | undefined;
   /** Was the credential ever used to connect? */
   used(credential: string): boolean;
+  /** Whether this host has what the engine needs; left out: it needs nothing. */
+  isInstalled?(): boolean;
+  /** Ends what the engine keeps beyond its streams. */
+  stop?(): Promise<void>;
 }

@@ -1,8 +1,15 @@
 /** The node's engines as one broker: each lease goes to the engine that it names. */
+import type { Lease } from '../../api/contract/node-link.ts';
 import type { Broker } from './broker.ts';
 
-export function brokersByEngine(brokers: readonly Broker[]): Omit<Broker, 'engine'> {
+export interface NodeBroker extends Omit<Broker, 'engine' | 'isInstalled'> {
+  /** Those whose programs this host has. */
+  engines(): readonly Lease['engine'][];
+}
+
+export function brokersByEngine(brokers: readonly Broker[]): NodeBroker {
   return {
+    engines: () => brokers.filter((b) => b.isInstalled?.() !== false).map((b) => b.engine),
     async ensure(lease, local) {
       const broker = brokers.find((b) => b.engine === lease.engine);
       if (broker === undefined) throw new Error(`this node has no engine ${lease.engine}`);
@@ -19,6 +26,9 @@ export function brokersByEngine(brokers: readonly Broker[]): Omit<Broker, 'engin
         if (ports !== undefined) return ports;
       }
       return undefined;
+    },
+    async stop() {
+      for (const broker of brokers) await broker.stop?.();
     },
     used: (credential) => brokers.some((b) => b.used(credential)),
   };

@@ -4,14 +4,16 @@
  */
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { addressList } from '../../address-list.ts';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
-import { checkPassword } from '../admit.ts';
 import { type Gateway, openGateway } from '../gateway/open-gateway.ts';
+import { respProtocol } from '../gateway/resp-protocol.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
+import { judgeLease, unwantedIn } from './judge-lease.ts';
+import { LEFT_BEHIND, observeClosed, observeGateway } from './observe-gateway.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { collectStreams, type RedisSight } from './redis/collect-streams.ts';
-import { endRedis, type RedisAdmin, type RedisServer, startRedis } from './redis/redis-server.ts';
+import { endRedis, type RedisAdmin, type RedisServer, redisProgram, startRedis } from './redis/redis-server.ts';
 
 export interface RedisBrokerDeps {
   readonly clock: Clock;
@@ -39,7 +41,6 @@ interface Open {
 
 const HANDSHAKE_MS = 10_000;
 const LOOK_MS = 250;
-const SHUT = 'the facility is locked down: paths from outside are shut';
 const NOTHING: RedisSight = { messagesIn: 0, messagesOut: 0, buffered: 0, bufferedBytes: 0, refusedFull: 0 };
 
 export function redisBroker(deps: RedisBrokerDeps): Broker {
@@ -47,20 +48,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
   const streams = new Map<string, Open>();
   /** What an earlier run of the agent left: taken over when it is wanted, ended when it is not. */
   const left = new Set(readdirSync(deps.folder).filter((name) => /^[\w-]+$/.test(name)));
-  const turns = new Map<string, Promise<unknown>>();
-  /** One thing at a time on a stream: the agent may ask for two. */
-  const alone = <T>(stream: string, act: () => Promise<T>): Promise<T> => {
-    const mine = (turns.get(stream) ?? Promise.resolve()).then(act, act);
-    const quiet = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    turns.set(stream, quiet);
-    void quiet.then(() => {
-      if (turns.get(stream) === quiet) turns.delete(stream);
-    });
-    return mine;
-  };
+  const alone = oneAtATime();
   const folderOf = (stream: string): string => join(deps.folder, stream);
 
   const open = async (lease: Lease, local: readonly LocalCredential[]): Promise<void> => {
@@ -74,16 +62,16 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
       clock: deps.clock,
       handshakeTimeoutMs: HANDSHAKE_MS,
       maxConnections: lease.maxConnections,
-      maxMessageBytes: lease.maxMessageBytes,
+      protocol: respProtocol(lease),
       judge(remoteAddress, username, password) {
         const { lease: now, local: own } = state.current ?? { lease, local };
-        const verdict = judge(now, own, { username, password, remoteAddress, nowMs: deps.clock.now() });
+        const verdict = judgeLease(now, own, { username, password, remoteAddress, nowMs: deps.clock.now() });
         if (verdict.ok) used.add(verdict.grant.credentialId);
         return verdict;
       },
-      upstream(role) {
+      upstream({ role }) {
         const { socketPath, password } = state.current?.server ?? server;
-        return { path: socketPath, username: role, password: password(role) };
+        return { at: { path: socketPath }, username: role, password: password(role) };
       },
       onEvent: (kind, detail) => deps.onEvent({ stream: lease.stream, kind, detail }),
     }).catch(async (cause: unknown) => {
@@ -130,6 +118,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
 
   return {
     engine: 'redis',
+    isInstalled: () => redisProgram() !== undefined,
     ensure: (lease, local) =>
       alone(lease.stream, async () => {
         const it = streams.get(lease.stream);
@@ -137,17 +126,8 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
         it.lease = lease;
         it.local = local;
         await revive(it);
-        const nowMs = deps.clock.now();
-        const allowed = addressList(lease.externalAddresses);
-        const own = new Set(local.map((c) => c.id));
-        const leased = new Set(lease.credentials.filter((c) => c.expiresAtMs > nowMs).map((c) => c.id));
-        it.gateway.cut(
-          ({ credentialId }, address) => {
-            if (own.has(credentialId)) return false;
-            return lease.externalShut || !leased.has(credentialId) || !allowed.check(address);
-          },
-          lease.externalShut ? SHUT : 'its credential was revoked or has expired',
-        );
+        const { reason, isUnwanted } = unwantedIn(lease, local, deps.clock.now());
+        it.gateway.cut(isUnwanted, reason);
       }),
     close: (stream, reason) =>
       alone(stream, async () => {
@@ -159,7 +139,10 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
         it?.admin?.close();
         await endRedis(folderOf(stream), deps.clock);
       }),
-    observe: () => [...[...streams.values()].map((it) => observed(deps, it)), ...[...left].map(leftBehind)],
+    observe: () => [
+      ...[...streams.values()].map((it) => observed(deps, it)),
+      ...[...left].map((stream) => observeClosed(stream, 'failed', LEFT_BEHIND)),
+    ],
     ports(stream) {
       const port = streams.get(stream)?.gateway.port;
       return port === undefined ? undefined : { port };
@@ -168,53 +151,10 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
   };
 }
 
-interface Asked {
-  readonly username: string;
-  readonly password: string;
-  readonly remoteAddress: string;
-  readonly nowMs: number;
-}
-
-function judge(lease: Lease, local: readonly LocalCredential[], asked: Asked) {
-  const no = (reason: string) => ({ ok: false, reason }) as const;
-  if (lease.expiresAtMs <= asked.nowMs) return no('the stream has expired');
-  const verdict = checkPassword(lease, local, asked);
-  if (!verdict.ok) return verdict;
-  if (lease.externalShut && !verdict.own) return no(SHUT);
-  // Jobs come from the compute network with a credential the node made; the list is for those from outside.
-  if (!verdict.own && !addressList(lease.externalAddresses).check(asked.remoteAddress))
-    return no(`address ${asked.remoteAddress} is not listed`);
-  return { ok: true, grant: { role: verdict.role, credentialId: verdict.credentialId } } as const;
-}
-
 function observed(deps: RedisBrokerDeps, { gateway, lease, sight, lost }: Open): ObservedStream {
-  const { connections, bytesIn, bytesOut, refused } = gateway.counters();
   const { messagesIn, messagesOut, buffered, bufferedBytes } = sight;
-  const count = (role: string): number => connections.filter((c) => c.role === role).length;
-  return {
-    stream: lease.stream,
-    state: lost === '' ? 'ready' : 'failed',
-    reason: lost,
-    endpoints: {
-      producer: `redis://${authority(deps.external)}:${gateway.port}`,
-      consumer: `redis://${authority(deps.compute)}:${gateway.port}`,
-    },
-    counters: {
-      ...{ messagesIn, messagesOut, bytesIn, bytesOut, buffered, bufferedBytes, refused },
-      ...{ dropped: 0, redelivered: 0, producers: count('producer'), consumers: count('consumer') },
-    },
-    connections: connections.map(({ id, role, credentialId, remoteAddress, messages, bytes, connectedAtMs }) => ({
-      ...{ id: String(id), role, credential: credentialId, remoteAddress, messages, bytes, connectedAtMs },
-    })),
-  };
+  return observeGateway(gateway, {
+    ...{ stream: lease.stream, scheme: 'redis', external: deps.external, compute: deps.compute, lost },
+    counters: { messagesIn, messagesOut, buffered, bufferedBytes },
+  });
 }
-
-function leftBehind(stream: string): ObservedStream {
-  const counters = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, redelivered: 0 };
-  return {
-    ...{ stream, state: 'failed', reason: 'left by an earlier run of the agent', endpoints: {}, connections: [] },
-    counters: { ...counters, buffered: 0, bufferedBytes: 0, producers: 0, consumers: 0, refused: 0 },
-  };
-}
-
-const authority = (address: string): string => (address.includes(':') ? `[${address}]` : address);

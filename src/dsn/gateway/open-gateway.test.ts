@@ -10,6 +10,7 @@ import { after, test } from 'node:test';
 import { systemClock } from '../../clock.ts';
 import { command } from '../resp/index.ts';
 import { openGateway } from './open-gateway.ts';
+import { respProtocol } from './resp-protocol.ts';
 
 const place = mkdtempSync(join(tmpdir(), 'beamway-gateway-'));
 after(() => rmSync(place, { recursive: true, force: true }));
@@ -43,12 +44,17 @@ for (const readInPlace of [true, false])
     const broker = await playedBroker(`echo-${readInPlace}`);
     const gateway = await openGateway({
       ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock: systemClock, handshakeTimeoutMs: 2000 },
-      ...{ maxConnections: 4, maxMessageBytes: 4 * MIB, readInPlace, onEvent: () => undefined },
+      ...{
+        maxConnections: 4,
+        protocol: respProtocol({ maxMessageBytes: 4 * MIB }),
+        readInPlace,
+        onEvent: () => undefined,
+      },
       judge: (_address, username, password) =>
         password === 'p'
           ? { ok: true, grant: { role: 'producer', credentialId: username } }
           : { ok: false, reason: 'no' },
-      upstream: (role) => ({ path: broker.path, username: `up-${role}`, password: 'hidden' }),
+      upstream: ({ role }) => ({ at: { path: broker.path }, username: `up-${role}`, password: 'hidden' }),
     });
     const client = net.connect(gateway.port, '127.0.0.1');
     const [sent, got] = [createHash('sha256'), createHash('sha256')];
@@ -99,10 +105,10 @@ test('a client cut in the middle of much, and one whose broker goes away, give e
   const reasons: string[] = [];
   const gateway = await openGateway({
     ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock: systemClock, handshakeTimeoutMs: 300 },
-    ...{ maxConnections: 4, maxMessageBytes: 64 * MIB },
+    ...{ maxConnections: 4, protocol: respProtocol({ maxMessageBytes: 64 * MIB }) },
     onEvent: (_kind, detail) => void reasons.push(String(detail['reason'] ?? '')),
     judge: (_address, username) => ({ ok: true, grant: { role: 'producer', credentialId: username } }),
-    upstream: () => ({ path: broker.path, username: 'u', password: 'p' }),
+    upstream: () => ({ at: { path: broker.path }, username: 'u', password: 'p' }),
   });
   const clients = ['a', 'b'].map((name) => {
     const client = net.connect(gateway.port, '127.0.0.1').on('error', () => undefined);
@@ -150,10 +156,10 @@ test('a credential that is revoked while the broker is still being asked lets no
   const events: string[] = [];
   const gateway = await openGateway({
     ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock: systemClock, handshakeTimeoutMs: 2000 },
-    ...{ maxConnections: 4, maxMessageBytes: MIB },
+    ...{ maxConnections: 4, protocol: respProtocol({ maxMessageBytes: MIB }) },
     onEvent: (kind, detail) => void events.push(`${kind} ${String(detail['reason'] ?? '')}`),
     judge: (_address, username) => ({ ok: true, grant: { role: 'producer', credentialId: username } }),
-    upstream: () => ({ path, username: 'u', password: 'p' }),
+    upstream: () => ({ at: { path }, username: 'u', password: 'p' }),
   });
   const client = net.connect(gateway.port, '127.0.0.1').on('error', () => undefined);
   const closed = once(client, 'close');

@@ -1,15 +1,11 @@
-/**
- * The application gateway of one stream whose broker speaks RESP: its port on one or two interfaces, its sessions, who is let in and who is cut. Owns sockets, sessions and slabs;
- * the broker behind it is on no network.
- */
+/** The application gateway of one stream: its port on one or two interfaces, its sessions, who is let in and who is cut. Owns sockets, sessions and slabs. */
 import type net from 'node:net';
 import type { Clock } from '../../clock.ts';
-import { failure } from '../resp/index.ts';
 import { adoptSocket, canReadInPlace } from '../sockets/adopt-socket.ts';
 import { listen } from '../sockets/listen.ts';
 import { openSlabPool } from '../sockets/slab.ts';
-import type { Judgement } from './resp-handshake.ts';
-import { type Grant, respSession, type Session, type Upstream } from './resp-session.ts';
+import type { Grant, Judgement, Protocol, Upstream } from './protocol.ts';
+import { openSession, type Session } from './session.ts';
 
 export interface GatewayOptions {
   readonly hosts: readonly string[];
@@ -18,9 +14,9 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly handshakeTimeoutMs: number;
   readonly maxConnections: number;
-  readonly maxMessageBytes: number;
-  readonly judge: (remoteAddress: string, username: string, password: string) => Judgement<Grant>;
-  readonly upstream: (role: Grant['role']) => Upstream;
+  readonly protocol: Protocol;
+  readonly judge: (remoteAddress: string, username: string, password: string) => Judgement;
+  readonly upstream: (grant: Grant) => Upstream;
   readonly onEvent: (kind: 'connected' | 'disconnected' | 'refused', detail: Readonly<Record<string, unknown>>) => void;
   /** False forces the plain reader; for tests. */
   readonly readInPlace?: boolean;
@@ -37,6 +33,10 @@ export interface GatewayConnection extends Grant {
 export interface GatewayCounters {
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Put in and given out by all that ever connected; the latter 0 where the protocol's answers are not walked. */
+  readonly messagesIn: number;
+  readonly messagesOut: number;
+  readonly redelivered: number;
   readonly refused: number;
   /** Slabs in use; 0 where nobody is connected. */
   readonly slabs: number;
@@ -61,7 +61,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const pool = openSlabPool();
   const sessions = new Map<Session, number>();
   let next = 1;
-  let [bytesIn, bytesOut, refused] = [0, 0, 0];
+  const past = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, redelivered: 0 };
+  let refused = 0;
   let closing = false;
 
   const refuse = (remoteAddress: string, reason: string): void => {
@@ -73,10 +74,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     if (closing || sessions.size >= options.maxConnections) {
       refuse(address, `more than ${options.maxConnections} connections`);
       accepted.on('error', () => undefined);
-      accepted.end(failure('ERR max number of clients reached'), () => accepted.destroy());
+      accepted.end(options.protocol.full, () => accepted.destroy());
       return;
     }
-    const session = respSession({
+    const session = openSession({
       ...options,
       pool,
       openSocket: (reader) => adoptSocket(accepted, reader, inPlace),
@@ -91,8 +92,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       onClosed(gone, reason) {
         const connectionId = sessions.get(gone);
         sessions.delete(gone);
-        bytesIn += gone.bytesIn();
-        bytesOut += gone.bytesOut();
+        addTo(past, gone);
         const grant = gone.grant();
         if (grant === undefined) return refuse(gone.remoteAddress, reason);
         const { remoteAddress } = gone;
@@ -119,8 +119,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     port,
     counters: () => ({
-      bytesIn: [...sessions.keys()].reduce((sum, s) => sum + s.bytesIn(), bytesIn),
-      bytesOut: [...sessions.keys()].reduce((sum, s) => sum + s.bytesOut(), bytesOut),
+      ...totals(past, sessions.keys()),
       refused,
       slabs: pool.inUse(),
       connections: [...sessions].flatMap(([s, id]) => viewOf(s, id) ?? []),
@@ -145,10 +144,35 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
+interface Totals {
+  bytesIn: number;
+  bytesOut: number;
+  messagesIn: number;
+  messagesOut: number;
+  redelivered: number;
+}
+
+function addTo(sum: Totals, session: Session): void {
+  const { messages, redelivered } = session.delivered();
+  sum.bytesIn += session.bytesIn();
+  sum.bytesOut += session.bytesOut();
+  sum.messagesIn += session.messages();
+  sum.messagesOut += messages;
+  sum.redelivered += redelivered;
+}
+
+function totals(past: Readonly<Totals>, sessions: Iterable<Session>): Totals {
+  const sum = { ...past };
+  for (const session of sessions) addTo(sum, session);
+  return sum;
+}
+
 function viewOf(session: Session, id: number): GatewayConnection | undefined {
   const grant = session.grant();
   if (grant === undefined) return undefined;
   const { remoteAddress } = session;
   const bytes = session.bytesIn() + session.bytesOut();
-  return { id, ...grant, remoteAddress, messages: session.messages(), bytes, connectedAtMs: session.connectedAtMs() };
+  // A consumer's are those it was given, where they are counted.
+  const messages = session.messages() + session.delivered().messages;
+  return { id, ...grant, remoteAddress, messages, bytes, connectedAtMs: session.connectedAtMs() };
 }

@@ -1,70 +1,74 @@
 /**
- * The first words of a Redis client, as data: who it says it is, what it is answered, and what its broker is to be asked in its place. Pure but for `judge`; no socket here. What it
- * sends before it is known is answered as Redis would (NOAUTH), so that client libraries find what they expect.
+ * The first words of a Redis client and of its broker, as data: who it says it is, what it is answered, and what its broker is asked in its place. Pure but for `judge`; no socket
+ * here. What it sends before it is known is answered as Redis would (NOAUTH), so that client libraries find what they expect.
  */
 import { command, failure, readCommand, simple } from '../resp/index.ts';
-
-export type Judgement<G> = { readonly ok: true; readonly grant: G } | { readonly ok: false; readonly reason: string };
-
-export type RespStep<G> =
-  /** Goes on. */
-  | { readonly kind: 'more'; readonly send: string }
-  /** `ask`: what the broker is to be sent once it is logged in; empty where `send` has answered already. `rest`: what came behind. */
-  | { readonly kind: 'ready'; readonly send: string; readonly grant: G; readonly ask: Buffer; readonly rest: Buffer }
-  | { readonly kind: 'refused'; readonly send: string; readonly reason: string };
-
-export interface RespHandshake<G> {
-  feed(octets: Buffer): RespStep<G>;
-}
+import type { Grant, Handshake, Judge, Step, Upstream } from './protocol.ts';
 
 const NOAUTH = failure('NOAUTH Authentication required.');
 /** Of everything that is sent before AUTH. */
 const MOST_BYTES = 16 * 1024;
 const MOST_COMMANDS = 32;
 
-export function respHandshake<G>(judge: (username: string, password: string) => Judgement<G>): RespHandshake<G> {
+const LONGEST_ANSWER = 4096;
+
+export function respHandshake(judge: Judge, upstream: (grant: Grant) => Upstream): Handshake {
   let held: Buffer = Buffer.alloc(0);
+  let answer = '';
   let commands = 0;
+  let login: Upstream | undefined;
+  let ready: { readonly say: string; readonly up: Buffer } | undefined;
+  const refused = (reason: string, toClient: string): Step => ({ toClient, next: { kind: 'refused', reason } });
   return {
-    feed(octets) {
+    fromClient(octets) {
       held = Buffer.concat([held, octets]);
-      if (held.length > MOST_BYTES)
-        return { kind: 'refused', send: failure('ERR too much before AUTH'), reason: 'too much before AUTH' };
+      if (held.length > MOST_BYTES) return refused('too much before AUTH', failure('ERR too much before AUTH'));
       let send = '';
       for (let at = 0; ; ) {
         const read = readCommand(held, at);
         if (read.kind === 'violation')
-          return {
-            kind: 'refused',
-            send: `${send}${failure(`ERR Protocol error: ${read.reason}`)}`,
-            reason: read.reason,
-          };
+          return refused(read.reason, `${send}${failure(`ERR Protocol error: ${read.reason}`)}`);
         if (read.kind === 'more') {
           held = held.subarray(at);
-          return { kind: 'more', send };
+          return { toClient: send, next: { kind: 'more' } };
         }
         at = read.end;
         commands += 1;
-        const answer = answerTo(read.words, judge);
-        if (answer.kind === 'known') {
-          const { grant, ask, say } = answer;
-          return { kind: 'ready', send: send + say, grant, ask, rest: Buffer.from(held.subarray(at)) };
+        const said = answerTo(read.words, judge);
+        if (said.kind === 'known') {
+          login = upstream(said.grant);
+          ready = { say: send + said.say, up: Buffer.concat([said.ask, held.subarray(at)]) };
+          return { next: { kind: 'join', grant: said.grant, login }, hold: true };
         }
-        send += answer.say;
-        if (answer.kind === 'refused') return { kind: 'refused', send, reason: answer.reason };
+        send += said.say;
+        if (said.kind === 'refused') return refused(said.reason, send);
         if (commands > MOST_COMMANDS)
-          return { kind: 'refused', send: `${send}${failure('ERR too many commands before AUTH')}`, reason: 'no AUTH' };
+          return refused('no AUTH', `${send}${failure('ERR too many commands before AUTH')}`);
       }
     },
+    brokerUp: () => ({
+      toBroker: login === undefined ? '' : command('AUTH', login.username, login.password),
+      next: { kind: 'more' },
+    }),
+    fromBroker(octets) {
+      answer += octets.toString('latin1');
+      if (!answer.includes('\r\n') && answer.length < LONGEST_ANSWER) return { next: { kind: 'more' } };
+      // It answers one line to AUTH and says nothing unasked.
+      if (answer !== '+OK\r\n' || ready === undefined) return refused('the broker does not take the gateway', AWAY);
+      return { toClient: ready.say, next: { kind: 'joined', up: ready.up, down: Buffer.alloc(0) } };
+    },
+    brokerAway: () => failure('LOADING the stream is starting; try again (beamway)'),
   };
 }
 
-type Answer<G> =
+const AWAY = failure('ERR the stream is not available (beamway)');
+
+type Answer =
   | { readonly kind: 'said'; readonly say: string }
   | { readonly kind: 'refused'; readonly say: string; readonly reason: string }
-  | { readonly kind: 'known'; readonly say: string; readonly grant: G; readonly ask: Buffer };
+  | { readonly kind: 'known'; readonly say: string; readonly grant: Grant; readonly ask: Buffer };
 
-function answerTo<G>(words: readonly string[], judge: (name: string, password: string) => Judgement<G>): Answer<G> {
+function answerTo(words: readonly string[], judge: Judge): Answer {
   const name = words[0]?.toUpperCase() ?? '';
   if (name === '') return { kind: 'said', say: '' };
   if (name === 'QUIT') return { kind: 'refused', say: simple('OK'), reason: 'the client quit' };
@@ -74,13 +78,13 @@ function answerTo<G>(words: readonly string[], judge: (name: string, password: s
 }
 
 /** As Redis says it, with our reason behind. */
-const wrong = <G>(reason: string): Answer<G> => ({
+const wrong = (reason: string): Answer => ({
   kind: 'refused',
   say: failure(`WRONGPASS ${reason} (beamway)`),
   reason,
 });
 
-function auth<G>(words: readonly string[], judge: (name: string, password: string) => Judgement<G>): Answer<G> {
+function auth(words: readonly string[], judge: Judge): Answer {
   const [username, password] = words;
   if (username === undefined || words.length > 2)
     return { kind: 'said', say: failure("ERR wrong number of arguments for 'auth' command") };
@@ -92,7 +96,7 @@ function auth<G>(words: readonly string[], judge: (name: string, password: strin
 }
 
 /** HELLO [protover [AUTH username password] [SETNAME clientname]] */
-function hello<G>(words: readonly string[], judge: (name: string, password: string) => Judgement<G>): Answer<G> {
+function hello(words: readonly string[], judge: Judge): Answer {
   const at = words.findIndex((word) => word.toUpperCase() === 'AUTH');
   const [username, password] = at < 0 ? [] : words.slice(at + 1, at + 3);
   if (username === undefined || password === undefined)

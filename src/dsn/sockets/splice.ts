@@ -18,8 +18,8 @@ export interface SpliceOptions {
   readonly target: SpliceTarget;
   /** Reads go on: the source may be read again. */
   readonly resume: () => void;
-  /** False: these octets are not to be passed on, and nothing more is. */
-  readonly inspect?: (octets: Uint8Array) => boolean;
+  /** How many of these octets are passed on; fewer than all of them: nothing more is, ever. */
+  readonly inspect?: (octets: Uint8Array) => number;
 }
 
 export interface Splice extends InPlaceReader {
@@ -43,6 +43,7 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
   let busy = false;
   let waiting = false;
   let begun = false;
+  let shut = false;
   const kept: { readonly from: Slab; readonly octets: Uint8Array }[] = [];
 
   const goOn = (): boolean => {
@@ -58,13 +59,12 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
   };
   /** With a hold of `from`, which it lets go. */
   const pass = (from: Slab, octets: Uint8Array): boolean => {
-    bytes += octets.length;
-    if (inspect?.(octets) === false) {
-      pool.release(from);
-      return false;
-    }
-    target.write(octets, () => pool.release(from));
-    return true;
+    const passed = inspect?.(octets) ?? octets.length;
+    bytes += passed;
+    if (passed < octets.length) shut = true;
+    if (passed === 0) pool.release(from);
+    else target.write(passed < octets.length ? octets.subarray(0, passed) : octets, () => pool.release(from));
+    return !shut;
   };
   return {
     region() {
@@ -76,7 +76,7 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
     },
     filled(count) {
       const from = slab;
-      if (ended || from === undefined) return false;
+      if (ended || shut || from === undefined) return false;
       const octets = from.bytes.subarray(fill, fill + count);
       // A source that fills what it is given gets larger slabs.
       busy = count >= LEAST_READ_BYTES * 2;
@@ -89,10 +89,15 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
     begin(before) {
       if (ended || begun) return;
       begun = true;
-      bytes += before.length;
-      if (inspect?.(before) === false) return;
-      if (before.length > 0) target.write(Uint8Array.from(before), () => undefined);
-      for (let next = kept.shift(); next !== undefined; next = kept.shift()) if (!pass(next.from, next.octets)) return;
+      const passed = inspect?.(before) ?? before.length;
+      bytes += passed;
+      shut = passed < before.length;
+      if (passed > 0) target.write(Uint8Array.from(before.subarray(0, passed)), () => undefined);
+      while (!shut) {
+        const next = kept.shift();
+        if (next === undefined) break;
+        pass(next.from, next.octets);
+      }
     },
     bytes: () => bytes,
     end() {

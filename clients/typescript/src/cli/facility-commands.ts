@@ -35,8 +35,11 @@ export function facilityCommands(program: Command, client: () => Client): void {
       if (options.json === true) return printJson({ nodes });
       process.stdout.write(
         table(
-          ['node', 'linked', 'last seen', 'streams', 'buffers'],
-          nodes.map((n) => [n.name, n.linked ? 'yes' : 'no', shortTime(n.lastSeenAt), n.streams, bytes(n.bufferBytes)]),
+          ['node', 'linked', 'last seen', 'engines', 'streams', 'buffers'],
+          nodes.map((n) => [
+            ...[n.name, n.linked ? 'yes' : 'no', shortTime(n.lastSeenAt), n.engines?.join(' ') ?? '?'],
+            ...[n.streams, bytes(n.bufferBytes)],
+          ]),
         ),
       );
     });

@@ -1,6 +1,6 @@
 /**
  * Goes to a stream's endpoint as a client would, step by step, and says in words where it ends: name, connection, protocol, credential, delay. Takes and puts no message. Speaks as
- * much of ZMTP 3.1 (RFC 23, PLAIN: RFC 24) and of Redis's protocol as that needs. Owns the one connection while it runs.
+ * much of ZMTP 3.1 (RFC 23, PLAIN: RFC 24), of Redis's protocol and of AMQP 0-9-1 as that needs. Owns the one connection while it runs.
  */
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
@@ -22,10 +22,16 @@ export interface Knock {
 const STEP_MS = 5000;
 const PINGS = 5;
 
+const ENGINES: ReadonlyMap<string, 'redis' | 'relay' | 'rabbitmq'> = new Map([
+  ['redis:', 'redis'],
+  ['tcp:', 'relay'],
+  ['amqp:', 'rabbitmq'],
+]);
+
 /** Ends with the first step that failed. Never throws. */
 export async function knock({ endpoint, username, password }: Knock, on: (step: Step) => void): Promise<boolean> {
   const at = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  const engine = at?.protocol === 'redis:' ? 'redis' : at?.protocol === 'tcp:' ? 'relay' : undefined;
+  const engine = ENGINES.get(at?.protocol ?? '');
   const tell = async <T>(step: string, act: () => Promise<readonly [T, string]>): Promise<T | undefined> => {
     const began = performance.now();
     const ms = (): number => Math.round((performance.now() - began) * 10) / 10;
@@ -55,7 +61,11 @@ export async function knock({ endpoint, username, password }: Knock, on: (step: 
   try {
     const admitted = await tell('credential', async () => {
       const said =
-        engine === 'redis' ? await authRedis(wire, username, password) : await helloZmtp(wire, username, password);
+        engine === 'redis'
+          ? await authRedis(wire, username, password)
+          : engine === 'rabbitmq'
+            ? await startAmqp(wire, username, password)
+            : await helloZmtp(wire, username, password);
       return [true, said] as const;
     });
     if (admitted === undefined) return false;
@@ -189,3 +199,41 @@ async function helloZmtp(wire: Wire, username: string, password: string): Promis
   const reason = answer.toString('utf8', at + 1, at + 1 + (answer[at] ?? 0));
   throw new Error(name === 'ERROR' ? `refused: ${reason}` : 'it does not speak ZMTP with PLAIN');
 }
+
+const FRAME_OVERHEAD = 8;
+const AMQP_HEADER = 'AMQP\0\0\x09\x01';
+
+/** Up to Connection.Tune, which a broker says to whom it has let in. */
+async function startAmqp(wire: Wire, username: string, password: string): Promise<string> {
+  wire.write(Buffer.from(AMQP_HEADER, 'latin1'));
+  const start = await wire.read(frameEnd);
+  if (methodIn(start) !== '10.10') throw new Error('it does not speak AMQP 0-9-1');
+  const long = (text: string): Buffer => {
+    const octets = Buffer.from(text);
+    const head = Buffer.alloc(4);
+    head.writeUInt32BE(octets.length);
+    return Buffer.concat([head, octets]);
+  };
+  const short = (text: string): Buffer => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]);
+  const fields = [long(''), short('PLAIN'), long(`\0${username}\0${password}`), short('en_US')];
+  const payload = Buffer.concat([Buffer.of(0, 10, 0, 11), ...fields]);
+  const head = Buffer.alloc(7);
+  head[0] = 1;
+  head.writeUInt32BE(payload.length, 3);
+  wire.write(Buffer.concat([head, payload, Buffer.of(0xce)]));
+  const answer = await wire.read(frameEnd);
+  if (methodIn(answer) === '10.30') return `${username} is let in`;
+  if (methodIn(answer) !== '10.50') throw new Error('it does not speak AMQP 0-9-1');
+  throw new Error(`refused: ${answer.toString('utf8', 14, 14 + (answer[13] ?? 0))}`);
+}
+
+function frameEnd(octets: Buffer): number | undefined {
+  // Whoever answers with something else is told so by what reads it.
+  if (octets.length > 0 && octets[0] !== 1) return octets.length;
+  if (octets.length < 7) return undefined;
+  const end = octets.readUInt32BE(3) + FRAME_OVERHEAD;
+  return octets.length >= end ? end : undefined;
+}
+
+const methodIn = (frame: Buffer): string =>
+  frame[0] === 1 && frame.length >= 11 ? `${frame.readUInt16BE(7)}.${frame.readUInt16BE(9)}` : '';

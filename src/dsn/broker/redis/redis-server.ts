@@ -4,12 +4,13 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '@redis/client';
 import { z } from 'zod';
 import type { Clock } from '../../../clock.ts';
 import { identityOf, isAlive, type ProcessIdentity, signalProcess } from '../../../process-identity.ts';
+import { identitySchema, keep, readKept } from '../kept-file.ts';
 import { type RedisRole, rightsOf } from './rights.ts';
 
 const PROGRAMS = ['/usr/bin/redis-server', '/usr/bin/valkey-server', '/usr/local/bin/redis-server'];
@@ -23,7 +24,6 @@ const LONGEST_SOCKET_PATH = 107;
 const OVERHEAD_BYTES = 16 * MIB;
 
 const secretsSchema = z.strictObject({ agent: z.string(), producer: z.string(), consumer: z.string() });
-const identitySchema = z.strictObject({ pid: z.int(), startTicks: z.int(), bootId: z.string() });
 
 export interface RedisTerms {
   readonly bufferBytes: number;
@@ -63,10 +63,10 @@ export async function startRedis(folder: string, terms: RedisTerms, clock: Clock
       `${socketPath} is too long for a Unix socket (${LONGEST_SOCKET_PATH} octets): give the node a shorter state folder`,
     );
   const secrets = secretsOf(folder);
-  let identity = readIdentity(record);
+  let identity = readKept(record, identitySchema);
   if (identity === undefined || !isAlive(identity)) {
     identity = launch(folder, configuration(folder, terms, secrets));
-    writeSecretly(record, JSON.stringify(identity));
+    keep(record, identity);
   }
   const running = identity;
   const server: RedisServer = {
@@ -83,7 +83,7 @@ export async function startRedis(folder: string, terms: RedisTerms, clock: Clock
 
 /** Ends whatever an earlier run left in the folder, and removes it. */
 export async function endRedis(folder: string, clock: Clock): Promise<void> {
-  const identity = readIdentity(join(folder, 'process.json'));
+  const identity = readKept(join(folder, 'process.json'), identitySchema);
   if (identity !== undefined && signalProcess(identity, 'SIGTERM')) {
     const until = clock.monotonic() + STOP_MS;
     while (isAlive(identity)) {
@@ -187,29 +187,12 @@ function lastLine(folder: string): string {
 
 function secretsOf(folder: string): z.output<typeof secretsSchema> {
   const path = join(folder, 'secrets.json');
-  const known = readJson(path, secretsSchema);
+  const known = readKept(path, secretsSchema);
   if (known !== undefined) return known;
   const fresh = (): string => randomBytes(24).toString('hex');
   const secrets = { agent: fresh(), producer: fresh(), consumer: fresh() };
-  writeSecretly(path, JSON.stringify(secrets));
+  keep(path, secrets);
   return secrets;
-}
-
-function readIdentity(path: string): ProcessIdentity | undefined {
-  return readJson(path, identitySchema);
-}
-
-function readJson<T>(path: string, schema: z.ZodType<T>): T | undefined {
-  try {
-    return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
-  } catch {
-    return undefined;
-  }
-}
-
-function writeSecretly(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
 }
 
 const pause = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));

@@ -1,6 +1,6 @@
 /**
  * Free loopback ports for servers that take theirs from a configuration file. Never from the range the kernel gives to outgoing connections: between our look and the server's bind, any
- * connection of a test beside us may take such a port, and the server then does not start.
+ * connection of the machine may take such a port, and the server then does not start.
  */
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';

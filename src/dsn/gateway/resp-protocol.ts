@@ -1,0 +1,25 @@
+/** RESP before the gateway: Redis and Valkey. Answers are not walked: between them there is no place that could be told from the inside of one, so who is cut hears nothing more. */
+import { commandScanner, failure } from '../resp/index.ts';
+import type { Protocol } from './protocol.ts';
+import { respHandshake } from './resp-handshake.ts';
+
+/** `maxMessageBytes`: of one argument of a command. */
+export function respProtocol({ maxMessageBytes }: { readonly maxMessageBytes: number }): Protocol {
+  return {
+    full: failure('ERR max number of clients reached'),
+    begin: (judge, upstream) => ({
+      handshake: respHandshake(judge, upstream),
+      up() {
+        const scanner = commandScanner({ maxWordBytes: maxMessageBytes });
+        return {
+          walk(octets) {
+            const reason = scanner.scan(octets);
+            if (reason === undefined) return undefined;
+            return { reason, say: failure(`ERR Protocol error: ${reason} (beamway)`) };
+          },
+          messages: scanner.messages,
+        };
+      },
+    }),
+  };
+}

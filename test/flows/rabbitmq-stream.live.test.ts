@@ -1,0 +1,114 @@
+// A RabbitMQ stream on a whole system: from a template to plain AMQP clients, a job's own credential, revoking, the agent's death, `stream doctor`, and what is left when all is stopped.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { promisify } from 'node:util';
+import amqp from 'amqplib';
+import type { Result } from '../../clients/typescript/src/index.ts';
+import { credentialFor, readyStream } from './libzmq.ts';
+import { isAlive, LAUNCHER, startBeamway, until } from './start-beamway.ts';
+
+const skip = existsSync('/usr/lib/rabbitmq') ? false : 'no RabbitMQ; Debian: apt-get install rabbitmq-server';
+const noPika = existsSync('/usr/lib/python3/dist-packages/pika')
+  ? false
+  : 'no pika; Debian: apt-get install python3-pika';
+const beamway = skip === false ? await startBeamway({ after }) : undefined;
+
+async function connect({ endpoint, username, password }: Result<'stream.credential'>) {
+  const { hostname, port } = new URL(endpoint);
+  const connection = await amqp.connect({ hostname, port: Number(port), username, password });
+  const said: string[] = [];
+  connection.on('error', (cause: Error) => void said.push(cause.message));
+  const closed = new Promise<string>((resolve) => {
+    connection.on('close', (cause?: Error) => resolve([...said, cause?.message ?? ''].join(' ')));
+  });
+  return { connection, closed };
+}
+
+/** As a scientist writes it. */
+const JOB = `#!/usr/bin/python3
+import json, os, urllib.parse, pika
+s = json.load(open(os.environ["BEAMWAY_STREAMS"]))["streams"]["events"]
+at = urllib.parse.urlsplit(s["endpoint"])
+c = pika.BlockingConnection(pika.ConnectionParameters(at.hostname, at.port, credentials=pika.PlainCredentials(s["username"], s["password"])))
+into = c.channel()
+for method, _, body in into.consume("frames"):
+    into.basic_ack(method.delivery_tag)
+    print("the job read", body.decode(), flush=True)
+    break
+c.close()
+`;
+
+test('producer and job read what was put in, each by a credential of its own; the doctor finds nothing wrong', {
+  skip: skip || noPika,
+  timeout: 120_000,
+}, async () => {
+  assert.ok(beamway !== undefined);
+  const { client, value } = await beamway.mint();
+  const { id } = await readyStream(client, 'deleria-rabbitmq');
+  const { connection } = await connect(await credentialFor(client, id, 'producer'));
+  const out = await connection.createConfirmChannel();
+  out.sendToQueue('frames', Buffer.from('hello job'));
+  await out.waitForConfirms();
+  const job = await client.call('job.submit', {
+    body: { script: JOB, timeLimitSeconds: 60, streams: [{ stream: id, name: 'events', role: 'consumer' }] },
+  });
+  const ended = await until('the job has ended', async () => {
+    const now = await client.call('job.show', { params: { id: job.id } });
+    return ['completed', 'failed', 'cancelled', 'timed-out'].includes(now.state) && now;
+  });
+  const { text } = await client.call('job.output', { params: { id: job.id } });
+  assert.deepEqual([ended.state, text], ['completed', 'the job read hello job\n']);
+  const { endpoints } = await until('it is counted', async () => {
+    const now = await client.call('stream.show', { params: { id } });
+    return now.counters?.messagesIn === 1 && now.counters.messagesOut === 1 && now;
+  });
+  assert.match(endpoints['producer'] ?? '', /^amqp:\/\//);
+  const env = { PATH: process.env['PATH'], BEAMWAY_URL: beamway.url(), BEAMWAY_TOKEN: value, HOME: '/nonexistent' };
+  const doctor = await promisify(execFile)(LAUNCHER, ['stream', 'doctor', id], { env });
+  assert.match(doctor.stdout, /credential {2}.* is let in/);
+  await connection.close();
+  await client.call('stream.delete', { params: { id } });
+});
+
+test('a revoked token’s connection is told why and cut; data survive the agent’s SIGKILL; nothing runs on when all is stopped', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  assert.ok(beamway !== undefined);
+  const { client } = await beamway.mint();
+  const guest = await beamway.mint();
+  const { id } = await readyStream(client, 'deleria-rabbitmq');
+  const theirs = await connect(await credentialFor(guest.client, id, 'producer'));
+  await beamway.admin().call('token.revoke', { params: { id: guest.id } });
+  assert.match(await theirs.closed, /320.*revoked/s);
+  const credential = await credentialFor(client, id, 'producer');
+  const first = await connect(credential);
+  const out = await first.connection.createConfirmChannel();
+  out.sendToQueue('frames', Buffer.from('kept'));
+  await out.waitForConfirms();
+  process.kill(beamway.node().pid, 'SIGKILL');
+  await first.closed;
+  const again = await until('the node is back', () => connect(credential).catch(() => undefined));
+  const checked = await (await again.connection.createChannel()).checkQueue('frames');
+  assert.equal(checked.messageCount, 1);
+  await again.connection.close();
+  const folder = join(beamway.state, 'nodes', beamway.node().name, 'rabbitmq', 'shared-open');
+  const pids = ['process.json', 'epmd.json'].map(
+    (file) => (JSON.parse(readFileSync(join(folder, file), 'utf8')) as { pid: number }).pid,
+  );
+  assert.ok(pids.every(isAlive));
+  await client.call('stream.delete', { params: { id } });
+  await until('it is gone', async () => {
+    const { state } = await client.call('stream.show', { params: { id }, query: { waitSeconds: 5 } });
+    return state === 'released';
+  });
+  assert.ok(pids.every(isAlive), 'the enclave’s RabbitMQ stays warm');
+  await beamway.stop();
+  assert.deepEqual(
+    pids.map((pid) => isAlive(pid)),
+    [false, false],
+  );
+});
