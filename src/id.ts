@@ -20,6 +20,7 @@ export type IdPrefix =
   | 'chg'
   | 'fac'
   | 'lck'
+  | 'cau'
   | 'ntc';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 

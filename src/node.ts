@@ -12,6 +12,7 @@ import {
   type BrokerEvent,
   brokersByEngine,
   leaseFile,
+  nodeCertificate,
   openClaimServer,
   openLink,
   rabbitmqBroker,
@@ -51,7 +52,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   );
   const { claimPort } = file.read();
   const holder: { agent?: Agent; claimUrl: string } = { claimUrl: '' };
+  const certificate = nodeCertificate(join(options.stateDir, 'certificate.json'), options.name, systemClock);
   const common = {
+    certificate,
     clock: systemClock,
     external: options.external,
     compute: options.compute,
@@ -74,6 +77,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     clock: systemClock,
     file,
     broker,
+    certificate,
     link: openLink(options.linkFile, options.name),
     claimUrl: () => holder.claimUrl,
     log,

@@ -8,7 +8,14 @@ import { openAuditKeys, openAuditLog } from './audit/index.ts';
 import type { Clock } from './clock.ts';
 import type { Closer } from './closer.ts';
 import { type DatabaseLog, type DatabaseTarget, openDatabase, type Queries } from './database/index.ts';
-import { type Caller, isOutsidePurpose, openSigningKeys, openTokenUse, openTokenVerifier } from './identity/index.ts';
+import {
+  type Caller,
+  isOutsidePurpose,
+  openAuthority,
+  openSigningKeys,
+  openTokenUse,
+  openTokenVerifier,
+} from './identity/index.ts';
 import {
   type Action,
   type Circumstances,
@@ -65,8 +72,10 @@ export async function openGate(parts: GateParts, closers: Closer[]) {
   closers.push(() => epochDatabase.close());
   const verifier = await openTokenVerifier(db, clock, { settled: folder.people.roles, epochDb: epochDatabase.kysely });
   closers.push(() => verifier.stop());
-  const keys = await openSigningKeys({ db, clock, sealFile: join(stateDir, 'keys', 'signing-keys.json'), log });
+  const sealFile = join(stateDir, 'keys', 'signing-keys.json');
+  const keys = await openSigningKeys({ db, clock, sealFile, log });
   closers.push(() => keys.stop());
+  const authority = await openAuthority({ db, clock, facility: folder.facility.name, sealFile });
   const tokenUse = openTokenUse({ db, clock, rules: folder.tokenRules, log });
   closers.push(() => tokenUse.stop());
   const withinPurpose = (caller: Caller, action: Action): boolean =>
@@ -88,6 +97,7 @@ export async function openGate(parts: GateParts, closers: Closer[]) {
     policy,
     verifier,
     keys,
+    authority,
     tokenUse,
     withinPurpose,
     pipeline,

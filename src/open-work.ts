@@ -77,6 +77,7 @@ export async function openWork(parts: WorkParts, closers: Closer[]) {
     facility,
     templates,
     waiters: nodeWaiters(clock),
+    authority: gate.authority,
     audit,
     async expireAt(trx, stream, at) {
       await queue.after(EXPIRY_QUEUE, { stream }, { startAfter: at, singletonKey: stream, trx });

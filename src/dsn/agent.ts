@@ -7,6 +7,7 @@ import type { Lease, NodeEvent, ObservedStream } from '../api/contract/node-link
 import type { Clock } from '../clock.ts';
 import type { StreamPorts } from './broker/broker.ts';
 import type { NodeBroker } from './broker/brokers-by-engine.ts';
+import type { NodeCertificate } from './certificate/node-certificate.ts';
 import type { ClaimRequest, ClaimVerdict } from './claim-server.ts';
 import { eventSpool } from './event-spool.ts';
 import { exchangeClaim } from './exchange-claim.ts';
@@ -17,6 +18,7 @@ import type { Link } from './link.ts';
 const TURN_MS = 1000;
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 2000;
+const CERTIFY_AGAIN_MS = 5000;
 /** When last linked is rewritten so often, so that offline lifetime survives our own restart. */
 const LINKED_NOTE_MS = 30_000;
 
@@ -25,6 +27,7 @@ export interface AgentDeps {
   readonly file: LeaseFile;
   readonly broker: NodeBroker;
   readonly link: Link;
+  readonly certificate: Pick<NodeCertificate, 'authorityPem' | 'renew'>;
   readonly claimUrl: () => string;
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void };
 }
@@ -164,6 +167,20 @@ export function agent(deps: AgentDeps): Agent {
       stopping.signal.addEventListener('abort', done, { once: true });
     });
 
+  let certifyAgainAt = 0;
+  /** Streams that need none go on without; those that do say so. */
+  const certify = async (): Promise<void> => {
+    const now = deps.clock.monotonic();
+    if (now < certifyAgainAt) return;
+    try {
+      if (await deps.certificate.renew((request) => deps.link.certify(request, stopping.signal)))
+        deps.log.info({}, 'the node has a new certificate');
+    } catch (cause) {
+      certifyAgainAt = now + CERTIFY_AGAIN_MS;
+      deps.log.warn({ err: cause }, 'no certificate could be had; it is asked for again');
+    }
+  };
+
   const loop = async (): Promise<void> => {
     const claimPort = Number(new URL(deps.claimUrl()).port);
     if (claimPort !== memory.claimPort) save({ claimPort });
@@ -174,6 +191,7 @@ export function agent(deps: AgentDeps): Agent {
     let retryMs = RETRY_FIRST_MS;
     let down = '';
     while (!stopping.signal.aborted) {
+      await certify();
       const events: NodeEvent[] = spool.waiting().slice(0, 500);
       const report = {
         instance,
@@ -242,6 +260,7 @@ export function agent(deps: AgentDeps): Agent {
           username: claimed.credential.username,
           password,
           delivery: lease.delivery,
+          authority: lease.tls ? (deps.certificate.authorityPem() ?? null) : null,
         },
       };
     },

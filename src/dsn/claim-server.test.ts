@@ -7,7 +7,14 @@ import { type ClaimRequest, type ClaimVerdict, openClaimServer } from './claim-s
 
 const GRANTED: ClaimVerdict = {
   kind: 'granted',
-  answer: { role: 'consumer', endpoint: 'tcp://127.0.0.1:1', username: 'u', password: 'p', delivery: 'redeliver' },
+  answer: {
+    role: 'consumer',
+    endpoint: 'tcp://127.0.0.1:1',
+    username: 'u',
+    password: 'p',
+    delivery: 'redeliver',
+    authority: null,
+  },
 };
 
 async function opened(t: TestContext, verdict: ClaimVerdict = GRANTED, port = 0) {

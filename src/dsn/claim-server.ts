@@ -21,6 +21,8 @@ export interface ClaimAnswer {
   readonly username: string;
   readonly password: string;
   readonly delivery: 'at-most-once' | 'redeliver';
+  /** Where the endpoint speaks TLS: what to verify it with, PEM. */
+  readonly authority: string | null;
 }
 
 export type ClaimVerdict =

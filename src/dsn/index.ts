@@ -5,6 +5,7 @@ export { brokersByEngine } from './broker/brokers-by-engine.ts';
 export { rabbitmqBroker } from './broker/rabbitmq-broker.ts';
 export { redisBroker } from './broker/redis-broker.ts';
 export { relayBroker } from './broker/relay-broker.ts';
+export { nodeCertificate } from './certificate/node-certificate.ts';
 export { openClaimServer } from './claim-server.ts';
 export { leaseFile } from './lease-file.ts';
 export { openLink } from './link.ts';

@@ -13,6 +13,7 @@ export function testLease(change: Partial<Lease> = {}): Lease {
     enclave: 'open',
     queues: 1,
     queueType: 'classic',
+    tls: false,
     admission: 'credential',
     delivery: 'redeliver',
     overflow: 'wait',

@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { type SyncAnswer, type SyncRequest, syncNode } from '../api/contract/node-link.ts';
+import { certifyNode, type SyncAnswer, type SyncRequest, syncNode } from '../api/contract/node-link.ts';
+import type { CertificateAnswer } from './certificate/node-certificate.ts';
 
 const linkSchema = z.strictObject({ url: z.url(), bearer: z.string().min(1) });
 
@@ -15,35 +16,44 @@ export type Turn =
 
 export interface Link {
   sync(report: SyncRequest, signal: AbortSignal): Promise<Turn>;
+  /** Rejects with Error where the link is down or the control plane refuses. */
+  certify(request: string, signal: AbortSignal): Promise<CertificateAnswer>;
 }
 
 /** Time beyond the long poll that an answer may take. */
 const GRACE_MS = 5000;
 
 export function openLink(linkFile: string, node: string): Link {
+  const post = async (path: string, body: object, wait: { readonly ms: number; readonly signal: AbortSignal }) => {
+    // AbortSignal.any() with a signal that lives as long as the process would keep a trace of every turn.
+    const turn = new AbortController();
+    const abort = (): void => turn.abort();
+    const timer = setTimeout(abort, wait.ms);
+    wait.signal.addEventListener('abort', abort, { once: true });
+    if (wait.signal.aborted) abort();
+    try {
+      const { url, bearer } = linkSchema.parse(JSON.parse(readFileSync(linkFile, 'utf8')));
+      const response = await fetch(new URL(path.replace('{id}', encodeURIComponent(node)), url), {
+        method: 'POST',
+        headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: turn.signal,
+      });
+      return { status: response.status, text: await response.text() };
+    } finally {
+      clearTimeout(timer);
+      wait.signal.removeEventListener('abort', abort);
+    }
+  };
   return {
     async sync(report, signal) {
-      // AbortSignal.any() with a signal that lives as long as the process would keep a trace of every turn.
-      const turn = new AbortController();
-      const abort = (): void => turn.abort();
-      const timer = setTimeout(abort, report.waitMs + GRACE_MS);
-      signal.addEventListener('abort', abort, { once: true });
-      if (signal.aborted) abort();
       try {
-        const { url, bearer } = linkSchema.parse(JSON.parse(readFileSync(linkFile, 'utf8')));
-        const response = await fetch(new URL(syncNode.path.replace('{id}', encodeURIComponent(node)), url), {
-          method: 'POST',
-          headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
-          body: JSON.stringify(report),
-          signal: turn.signal,
-        });
-        if (!response.ok) {
-          const detail = `${response.status} ${(await response.text()).slice(0, 300)}`;
-          return response.status === 401 || response.status === 403
-            ? { kind: 'refused', detail }
-            : { kind: 'down', detail };
+        const { status, text } = await post(syncNode.path, report, { ms: report.waitMs + GRACE_MS, signal });
+        if (status !== 200) {
+          const detail = `${status} ${text.slice(0, 300)}`;
+          return status === 401 || status === 403 ? { kind: 'refused', detail } : { kind: 'down', detail };
         }
-        return { kind: 'answered', answer: syncNode.response.parse(await response.json()) };
+        return { kind: 'answered', answer: syncNode.response.parse(JSON.parse(text)) };
       } catch (cause) {
         return {
           kind: 'down',
@@ -52,10 +62,12 @@ export function openLink(linkFile: string, node: string): Link {
               ? `${cause.message} ${cause.cause instanceof Error ? cause.cause.message : ''}`.trim()
               : String(cause),
         };
-      } finally {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', abort);
       }
+    },
+    async certify(request, signal) {
+      const { status, text } = await post(certifyNode.path, { request }, { ms: GRACE_MS, signal });
+      if (status !== 200) throw new Error(`${status} ${text.slice(0, 300)}`);
+      return certifyNode.response.parse(JSON.parse(text));
     },
   };
 }

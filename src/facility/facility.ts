@@ -32,6 +32,8 @@ const streamingNodeSchema = z.strictObject({
   name: nameSchema,
   external: nameSchema,
   compute: nameSchema,
+  /** DNS names under which clients reach it, for its certificate; its own name is always in it. */
+  hostnames: z.array(z.hostname()).default([]),
   capacity: z.strictObject({ streams: z.int().min(1), bufferBytes: z.int().min(65_536) }),
   ports: z.strictObject({ from: z.int().min(0).max(65_535), to: z.int().min(0).max(65_535) }),
 });

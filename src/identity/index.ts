@@ -1,4 +1,7 @@
 /** The door of the room `identity`: who is calling. */
+
+export type { SignedCertificate } from './authority/certificates.ts';
+export { type Authority, openAuthority } from './authority/open-authority.ts';
 export {
   ANONYMOUS,
   type Assurance,

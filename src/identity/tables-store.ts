@@ -1,6 +1,7 @@
 /** The tables of bearers and of the revocation epoch, and every migration of the room `identity` in one record. Owns no state. */
 import { type Kysely, sql } from 'kysely';
 import type { Queries, RoomMigration } from '../database/index.ts';
+import { authorityMigrations } from './authority/authority-store.ts';
 import type { Classification } from './caller.ts';
 import { exchangeMigrations } from './exchange/exchange-store.ts';
 import { lockdownMigrations } from './lockdown/lockdown-store.ts';
@@ -131,6 +132,7 @@ export const identityMigrations: Record<string, RoomMigration> = {
   ...noticeMigrations,
   ...signingKeyMigrations,
   ...exchangeMigrations,
+  ...authorityMigrations,
 };
 
 /** Any connection or transaction, seen with these tables. */

@@ -132,6 +132,7 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
       enclave: facts.enclave,
       queues,
       queueType: template.queueType,
+      tls: template.tls === 'required',
       admission: template.admission,
       delivery: template.delivery,
       overflow: template.overflow,

@@ -1,5 +1,6 @@
 /** The door of the room `streaming`: memory to memory, control side. */
 export { applyLockdown } from './apply-lockdown.ts';
+export { certifyNode } from './certify-node.ts';
 export {
   type ClaimTicket,
   checkAttachments,

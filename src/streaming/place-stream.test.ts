@@ -8,7 +8,7 @@ const load = (
   change: Partial<Omit<NodeLoad, 'node'>> = {},
   capacity = { streams: 3, bufferBytes: 1000 },
 ): NodeLoad => ({
-  node: { name, external: 'external', compute: 'compute', capacity, ports: { from: 0, to: 0 } },
+  node: { name, external: 'external', compute: 'compute', hostnames: [], capacity, ports: { from: 0, to: 0 } },
   linked: true,
   streams: 0,
   bufferBytes: 0,

@@ -71,6 +71,7 @@ export interface LeaseTerms {
   readonly enclave?: string;
   readonly queues?: number;
   readonly queueType?: 'classic' | 'quorum';
+  readonly tls?: boolean;
   readonly admission: 'credential' | 'address';
   readonly delivery: 'at-most-once' | 'redeliver';
   readonly overflow: 'wait' | 'drop-oldest' | 'refuse';

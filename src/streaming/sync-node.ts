@@ -157,6 +157,7 @@ async function leasesFor(
       enclave: terms.enclave ?? 'open',
       queues: terms.queues ?? 1,
       queueType: terms.queueType ?? 'classic',
+      tls: terms.tls ?? false,
       externalShut,
       stream: stream.id,
       project: stream.project,

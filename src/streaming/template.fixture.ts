@@ -8,6 +8,7 @@ export function testTemplate(change: Partial<Template> = {}): Template {
     engine: 'relay',
     kind: 'shared',
     queueType: 'classic',
+    tls: 'off',
     mode: 'direct',
     admission: 'credential',
     delivery: 'redeliver',

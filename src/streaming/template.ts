@@ -33,6 +33,8 @@ export const templateSchema = z
     /** Of rabbitmq: one broker for the streams of an enclave, or one of the stream's own. */
     kind: z.enum(['shared', 'dedicated']).default('shared'),
     queueType: z.enum(['classic', 'quorum']).default('classic'),
+    /** On the port that users reach, with the node's certificate from the facility's own authority. */
+    tls: z.enum(['required', 'off']).default('off'),
     mode: z.enum(['direct', 'l7']),
     admission: z.enum(['credential', 'address']),
     delivery: z.enum(['at-most-once', 'redeliver']),
@@ -57,6 +59,7 @@ export const templateSchema = z
     if (!overflow.includes(t.overflow)) wrong('overflow', `engine ${t.engine} can ${overflow.join(' or ')}`);
     if (t.engine !== 'relay' && t.admission !== 'credential')
       wrong('admission', `engine ${t.engine} admits by credential`);
+    if (t.engine === 'relay' && t.tls === 'required') wrong('tls', 'a relay speaks ZMTP, which has no TLS');
     if (
       t.engine !== 'rabbitmq' &&
       (t.kind !== 'shared' || t.queueType !== 'classic' || t.parameters.queues !== undefined)

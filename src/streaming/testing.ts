@@ -37,6 +37,7 @@ export const nodeNamed = (name: string, capacity: StreamingNode['capacity']): St
   name,
   external: 'external',
   compute: 'compute',
+  hostnames: [],
   capacity,
   ports: { from: 0, to: 0 },
 });
@@ -61,6 +62,8 @@ export async function streamingTest(
     templates: loadTemplates(facility),
     waiters: nodeWaiters(clock),
     audit: openAuditLog(db),
+    // Played: certificates are tested in identity/authority and over HTTP.
+    authority: { certificatePem: '', signNode: () => Promise.reject(new Error('not in this test')) },
     expireAt: async () => undefined,
   };
   const project = facility.projects.get('demo');

@@ -2,9 +2,11 @@
  * One row for each operation: who may call it, what it is about, and a request that is right. The every-operation test reads its cases off these.
  * An operation without a row is a type error here and a failure there.
  */
+
 import assert from 'node:assert/strict';
 import type { OperationId } from '../../src/api/contract/index.ts';
 import { systemClock } from '../../src/clock.ts';
+import { newRequest } from '../../src/dsn/certificate/node-certificate.ts';
 import { decideDevice, readUserCode, type SessionCaller, startDeviceLogin } from '../../src/identity/index.ts';
 import type { ApiServer, Bearer } from './api-server.ts';
 import { type OwnFactor, ownFactor } from './own-factor.ts';
@@ -67,6 +69,7 @@ const WORKFLOW = JSON.stringify({
   name: 'tiny',
   steps: { only: { executable: '/bin/true' } },
 });
+const REQUEST = (await newRequest('dsn01')).request;
 const REPORT = { instance: 'i', knownVersion: -1, appliedVersion: 1_000_000, claimUrl: '', waitMs: 0, events: [] };
 const COUNTERS = Object.fromEntries(
   'messagesIn messagesOut bytesIn bytesOut dropped redelivered buffered bufferedBytes producers consumers refused'
@@ -174,6 +177,7 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'notice.list': { kind: 'own' },
   'notice.send': { kind: 'staff' },
   'node.sync': { kind: 'node', parts: () => ({ id: 'dsn01', body: { ...REPORT, streams: [] } }) },
+  'node.certify': { kind: 'node', parts: () => ({ id: 'dsn01', body: { request: REQUEST } }) },
   'node.list': { kind: 'staff' },
 };
 

@@ -12,8 +12,10 @@ import { startBeamway, until } from './start-beamway.ts';
 const skip = existsSync('/usr/bin/redis-server') ? false : 'no redis-server; Debian: apt install redis-server';
 const beamway = skip === false ? await startBeamway({ after }) : undefined;
 
-async function connect({ endpoint, username, password }: Result<'stream.credential'>) {
-  const client = createClient({ url: endpoint, username, password, socket: { reconnectStrategy: false } });
+async function connect({ endpoint, username, password, authority }: Result<'stream.credential'>) {
+  const { hostname: host, port } = new URL(endpoint);
+  const tls = { tls: true, ca: authority ?? '', host, port: Number(port) } as const;
+  const client = createClient({ username, password, socket: { ...tls, reconnectStrategy: false } });
   client.on('error', () => undefined);
   await client.connect();
   after(() => {
@@ -24,11 +26,11 @@ async function connect({ endpoint, username, password }: Result<'stream.credenti
 
 /** A job with nothing but sh: RESP by hand over bash's /dev/tcp would be another shell's; python3 is Debian's. */
 const JOB = `#!/usr/bin/python3
-import json, os, socket
+import json, os, socket, ssl
 s = json.load(open(os.environ["BEAMWAY_STREAMS"]))["streams"]["steer"]
-host, port = s["endpoint"].removeprefix("redis://").rsplit(":", 1)
+host, port = s["endpoint"].removeprefix("rediss://").rsplit(":", 1)
 def words(*w): return b"*%d\\r\\n" % len(w) + b"".join(b"$%d\\r\\n%s\\r\\n" % (len(x), x) for x in (y.encode() for y in w))
-c = socket.create_connection((host, int(port)))
+c = ssl.create_default_context(cadata=s["authority"]).wrap_socket(socket.create_connection((host, int(port))), server_hostname=host)
 c.sendall(words("AUTH", s["username"], s["password"]) + words("XREAD", "BLOCK", "20000", "STREAMS", "frames", "0"))
 got = b""
 while b"hello job" not in got: got += c.recv(4096)
@@ -62,7 +64,7 @@ test('producer, consumer and a job read what was put in; each of them by a crede
     const now = await client.call('stream.show', { params: { id } });
     return (now.counters?.messagesIn ?? 0) === 1 && (now.counters?.bytesOut ?? 0) > 0 && now;
   });
-  assert.match(endpoints['producer'] ?? '', /^redis:\/\//);
+  assert.match(endpoints['producer'] ?? '', /^rediss:\/\//);
   await client.call('stream.delete', { params: { id } });
 });
 

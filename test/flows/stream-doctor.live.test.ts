@@ -25,7 +25,7 @@ async function doctor(id: string, ...more: string[]) {
 
 for (const [template, steps] of [
   ['lcls-frames', ['stream', 'name', 'connection', 'credential']],
-  ['steering', ['stream', 'name', 'connection', 'credential', 'delay']],
+  ['steering', ['stream', 'name', 'connection', 'encryption', 'credential', 'delay']],
 ] as const)
   test(`a stream of ${template} is well as producer and as consumer, and stays empty`, {
     skip: template === 'steering' && !existsSync('/usr/bin/redis-server') ? 'no redis-server' : false,

@@ -199,6 +199,13 @@ export const ENDPOINTS = {
   'notice.list': { method: 'GET', path: '/beamway/v1/notices', idempotent: false, body: false, form: false },
   'notice.send': { method: 'POST', path: '/beamway/v1/notices', idempotent: false, body: false, form: false },
   'node.sync': { method: 'POST', path: '/beamway/v1/nodes/{id}/sync', idempotent: false, body: true, form: false },
+  'node.certify': {
+    method: 'POST',
+    path: '/beamway/v1/nodes/{id}/certificate',
+    idempotent: false,
+    body: true,
+    form: false,
+  },
   'node.list': { method: 'GET', path: '/beamway/v1/nodes', idempotent: false, body: false, form: false },
 } as const;
 

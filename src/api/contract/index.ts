@@ -97,6 +97,7 @@ export const OPERATIONS = {
   'notice.list': people.listNotices,
   'notice.send': people.sendNotices,
   'node.sync': nodeLink.syncNode,
+  'node.certify': nodeLink.certifyNode,
   'node.list': nodeLink.listNodes,
 } as const satisfies Record<string, Operation>;
 

@@ -35,6 +35,7 @@ export const leaseSchema = z.strictObject({
   enclave: z.string().default('open').describe('No broker is shared between enclaves'),
   queues: z.int().default(1).describe('Of a rabbitmq stream: at most so many, each with its equal part of the buffer'),
   queueType: z.enum(['classic', 'quorum']).default('classic'),
+  tls: z.boolean().default(false).describe('Its ports speak TLS 1.3, and nothing else'),
   admission: z.enum(['credential', 'address']),
   delivery: z.enum(['at-most-once', 'redeliver']),
   overflow: z.enum(['wait', 'drop-oldest', 'refuse']),
@@ -113,6 +114,23 @@ export const syncNode = operation({
   }),
   action: 'node:sync',
   longPoll: true,
+});
+
+export const certifyNode = operation({
+  id: 'node.certify',
+  method: 'POST',
+  path: '/beamway/v1/nodes/{id}/certificate',
+  summary: "A certificate for a data streaming node, from the facility's own authority",
+  tag: 'nodes',
+  params: idParameter,
+  body: z.strictObject({ request: z.string().max(8192).describe('PKCS #10, PEM; of it only the public key is taken') }),
+  response: z.strictObject({
+    certificate: z.string().describe('PEM'),
+    authority: z.string().describe("The authority's own certificate, PEM: what clients verify the node with"),
+    expiresAtMs: z.number(),
+  }),
+  action: 'node:sync',
+  audit: 'mutation',
 });
 
 export type Lease = z.output<typeof leaseSchema>;

@@ -145,6 +145,7 @@ export const credentialSchema = z.strictObject({
     .describe('For ZeroMQ tcp://127.0.0.1:5555, for Redis redis://127.0.0.1:6379, for RabbitMQ amqp://127.0.0.1:5672'),
   username: z.string().describe('Of PLAIN (ZeroMQ, AMQP) or AUTH (Redis)'),
   password: z.string().describe('Shown once'),
+  authority: z.string().nullable().describe('Where the endpoint speaks TLS: the certificate to verify it with, PEM'),
   delivery: z.enum(['at-most-once', 'redeliver']),
   expiresAt: timeField,
   active: z.boolean().describe('The node has it; false: it will within its next sync'),

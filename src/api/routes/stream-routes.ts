@@ -2,6 +2,7 @@
 import { policyResource, resolveTarget, resourceOf, type Target } from '../../policy/index.ts';
 import { Problem } from '../../problems.ts';
 import {
+  certifyNode,
   createStream,
   enginesOf,
   extendStream,
@@ -31,6 +32,7 @@ type StreamRoutes = Pick<
   | 'stream.delete'
   | 'stream.credential'
   | 'node.sync'
+  | 'node.certify'
   | 'node.list'
 >;
 
@@ -131,6 +133,7 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
           endpoint: issued.endpoint,
           username: issued.credential.username,
           password: issued.password,
+          authority: issued.stream.lease.tls === true ? deps.authority.certificatePem : null,
           delivery: issued.stream.lease.delivery,
           expiresAt: issued.credential.expiresAt.toISOString(),
           active: issued.active,
@@ -140,6 +143,13 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
     'node.sync': {
       handle({ caller, params, body, signal }) {
         return syncNode(deps, caller, { ...body, node: params.id }, signal);
+      },
+    },
+    'node.certify': {
+      async handle({ caller, params, body }) {
+        const signed = await certifyNode(deps, caller, { node: params.id, request: body.request });
+        const { certificatePem: certificate, expiresAtMs } = signed;
+        return { certificate, authority: deps.authority.certificatePem, expiresAtMs };
       },
     },
     'node.list': {

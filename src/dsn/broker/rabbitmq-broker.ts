@@ -7,10 +7,12 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
+import type { NodeCertificate } from '../certificate/node-certificate.ts';
 import { amqpProtocol } from '../gateway/amqp-protocol.ts';
 import { type Gateway, openGateway } from '../gateway/open-gateway.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { judgeLease, unwantedIn } from './judge-lease.ts';
+import { needCertificate } from './need-certificate.ts';
 import { LEFT_BEHIND, observeClosed, observeGateway } from './observe-gateway.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { gatewayUser } from './rabbitmq/answer-callback.ts';
@@ -26,6 +28,7 @@ export interface RabbitmqBrokerDeps {
   readonly compute: string;
   /** RabbitMQ stops publishers above it; the buffers of its streams are at most 60 % of it. */
   readonly watermarkBytes: number;
+  readonly certificate: Pick<NodeCertificate, 'context'>;
   readonly remembered: (stream: string) => StreamPorts | undefined;
   readonly portRange: { readonly from: number; readonly to: number };
   readonly onEvent: (event: BrokerEvent) => void;
@@ -138,6 +141,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
       clock: deps.clock,
       handshakeTimeoutMs: HANDSHAKE_MS,
       maxConnections: held.lease.maxConnections,
+      tls: held.lease.tls ? deps.certificate.context : undefined,
       protocol: amqpProtocol({
         vhost: stream,
         serverProperties: () => (held.house.rabbit.server() ?? server).serverProperties,
@@ -193,6 +197,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
       alone(lease.stream, async () => {
         if (rabbitProgram() === undefined)
           throw new Error('no RabbitMQ is installed on this node; Debian: apt install rabbitmq-server');
+        needCertificate(lease, deps.certificate);
         const { stream } = lease;
         const known = streams.get(stream);
         if (known !== undefined) {
@@ -256,12 +261,12 @@ function marked(house: string): readonly string[] {
   return existsSync(folder) ? readdirSync(folder).filter((name) => /^[\w-]+$/.test(name)) : [];
 }
 
-function observed(deps: RabbitmqBrokerDeps, stream: string, { gateway, house, sight }: Held): ObservedStream {
+function observed(deps: RabbitmqBrokerDeps, stream: string, { gateway, house, lease, sight }: Held): ObservedStream {
   const problem = house.rabbit.problem();
   if (gateway === undefined)
     return observeClosed(stream, problem === '' ? 'starting' : 'failed', problem === '' ? STARTING : problem);
   return observeGateway(gateway, {
-    ...{ stream, scheme: 'amqp', external: deps.external, compute: deps.compute },
+    ...{ stream, scheme: lease.tls ? 'amqps' : 'amqp', external: deps.external, compute: deps.compute },
     lost: house.rabbit.server() === undefined ? problem || STARTING : '',
     counters: sight,
   });

@@ -21,6 +21,7 @@ export function testBroker(folder: string, watermarkBytes = 2048 * MIB) {
     external: '127.0.0.1',
     compute: '127.0.0.1',
     watermarkBytes,
+    certificate: { context: () => undefined },
     remembered: () => undefined,
     portRange: { from: 0, to: 0 },
     onEvent: (event) => void events.push(event),

@@ -10,6 +10,7 @@ const broker = redisBroker({
   folder,
   external: '127.0.0.1',
   compute: '127.0.0.1',
+  certificate: { context: () => undefined },
   remembered: () => undefined,
   portRange: { from: 0, to: 0 },
   onEvent: () => undefined,

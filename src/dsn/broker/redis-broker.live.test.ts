@@ -34,6 +34,7 @@ function newBroker(folder = join(place, String(++folders))) {
     folder,
     external: '127.0.0.1',
     compute: '127.0.0.1',
+    certificate: { context: () => undefined },
     remembered: () => undefined,
     portRange: { from: 0, to: 0 },
     onEvent: (event) => void events.push(event),

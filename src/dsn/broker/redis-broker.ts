@@ -6,10 +6,12 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
+import type { NodeCertificate } from '../certificate/node-certificate.ts';
 import { type Gateway, openGateway } from '../gateway/open-gateway.ts';
 import { respProtocol } from '../gateway/resp-protocol.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { judgeLease, unwantedIn } from './judge-lease.ts';
+import { needCertificate } from './need-certificate.ts';
 import { LEFT_BEHIND, observeClosed, observeGateway } from './observe-gateway.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { collectStreams, type RedisSight } from './redis/collect-streams.ts';
@@ -21,6 +23,7 @@ export interface RedisBrokerDeps {
   readonly folder: string;
   readonly external: string;
   readonly compute: string;
+  readonly certificate: Pick<NodeCertificate, 'context'>;
   readonly remembered: (stream: string) => StreamPorts | undefined;
   readonly portRange: { readonly from: number; readonly to: number };
   readonly onEvent: (event: BrokerEvent) => void;
@@ -52,6 +55,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
   const folderOf = (stream: string): string => join(deps.folder, stream);
 
   const open = async (lease: Lease, local: readonly LocalCredential[]): Promise<void> => {
+    needCertificate(lease, deps.certificate);
     const server = await startRedis(folderOf(lease.stream), lease, deps.clock);
     const used = new Set<string>();
     const state: { current?: Open } = {};
@@ -62,6 +66,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
       clock: deps.clock,
       handshakeTimeoutMs: HANDSHAKE_MS,
       maxConnections: lease.maxConnections,
+      tls: lease.tls ? deps.certificate.context : undefined,
       protocol: respProtocol(lease),
       judge(remoteAddress, username, password) {
         const { lease: now, local: own } = state.current ?? { lease, local };
@@ -154,7 +159,13 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
 function observed(deps: RedisBrokerDeps, { gateway, lease, sight, lost }: Open): ObservedStream {
   const { messagesIn, messagesOut, buffered, bufferedBytes } = sight;
   return observeGateway(gateway, {
-    ...{ stream: lease.stream, scheme: 'redis', external: deps.external, compute: deps.compute, lost },
+    ...{
+      stream: lease.stream,
+      scheme: lease.tls ? 'rediss' : 'redis',
+      external: deps.external,
+      compute: deps.compute,
+      lost,
+    },
     counters: { messagesIn, messagesOut, buffered, bufferedBytes },
   });
 }

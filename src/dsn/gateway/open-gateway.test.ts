@@ -7,7 +7,10 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import tls from 'node:tls';
 import { systemClock } from '../../clock.ts';
+import { makeAuthority, signNodeCertificate } from '../../identity/authority/certificates.ts';
+import { nodeCertificate } from '../certificate/node-certificate.ts';
 import { command } from '../resp/index.ts';
 import { openGateway } from './open-gateway.ts';
 import { respProtocol } from './resp-protocol.ts';
@@ -39,9 +42,23 @@ async function playedBroker(name: string) {
   return { path, logins, close: () => server.close() };
 }
 
-for (const readInPlace of [true, false])
-  test(`octets both ways are those that were sent, though both ends stop reading (read in place: ${readInPlace})`, async () => {
-    const broker = await playedBroker(`echo-${readInPlace}`);
+const authority = await makeAuthority('test', Date.now());
+const certificate = nodeCertificate(join(place, 'certificate.json'), 'dsn01', systemClock);
+await certificate.renew(async (request) => {
+  const of = { node: 'dsn01', addresses: ['127.0.0.1'], hostnames: [], nowMs: Date.now() };
+  const signed = await signNodeCertificate(authority, request, of);
+  assert.ok(signed !== undefined);
+  const { certificatePem, expiresAtMs } = signed;
+  return { certificate: certificatePem, authority: authority.certificatePem, expiresAtMs };
+});
+
+for (const [how, readInPlace, secured] of [
+  ['read in place', true, false],
+  ['copied', false, false],
+  ['TLS', true, true],
+] as const)
+  test(`octets both ways are those that were sent, though both ends stop reading (${how})`, async () => {
+    const broker = await playedBroker(`echo-${how}`);
     const gateway = await openGateway({
       ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock: systemClock, handshakeTimeoutMs: 2000 },
       ...{
@@ -50,13 +67,16 @@ for (const readInPlace of [true, false])
         readInPlace,
         onEvent: () => undefined,
       },
+      tls: secured ? certificate.context : undefined,
       judge: (_address, username, password) =>
         password === 'p'
           ? { ok: true, grant: { role: 'producer', credentialId: username } }
           : { ok: false, reason: 'no' },
       upstream: ({ role }) => ({ at: { path: broker.path }, username: `up-${role}`, password: 'hidden' }),
     });
-    const client = net.connect(gateway.port, '127.0.0.1');
+    const client = secured
+      ? tls.connect({ host: '127.0.0.1', port: gateway.port, ca: authority.certificatePem })
+      : net.connect(gateway.port, '127.0.0.1');
     const [sent, got] = [createHash('sha256'), createHash('sha256')];
     const commands = Array.from({ length: 60 }, (_, i) =>
       Buffer.concat([
@@ -178,4 +198,43 @@ test('a credential that is revoked while the broker is still being asked lets no
   assert.deepEqual(events, ['refused cut: revoked']);
   await gateway.close('over');
   server.close();
+});
+
+test('where TLS is spoken, who speaks without, with an older version, or to another name gets nowhere, and it is recorded', async () => {
+  const reasons: string[] = [];
+  let judged = 0;
+  let context = certificate.context();
+  const gateway = await openGateway({
+    ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock: systemClock, handshakeTimeoutMs: 2000 },
+    ...{ maxConnections: 4, protocol: respProtocol({ maxMessageBytes: MIB }), tls: () => context },
+    onEvent: (_kind, detail) => void reasons.push(String(detail['reason'])),
+    judge: () => {
+      judged += 1;
+      return { ok: false, reason: 'judged' };
+    },
+    upstream: () => ({ at: { path: '/nowhere' }, username: 'u', password: 'p' }),
+  });
+  const ended = (socket: net.Socket): Promise<unknown> => {
+    socket.on('error', () => undefined);
+    socket.resume();
+    return new Promise((resolve) => socket.once('close', resolve));
+  };
+  const at = { host: '127.0.0.1', port: gateway.port, ca: authority.certificatePem };
+  const plain = net.connect(at);
+  plain.write(command('AUTH', 'ada', 'p'));
+  await ended(plain);
+  await ended(tls.connect({ ...at, maxVersion: 'TLSv1.2' }));
+  await ended(tls.connect({ ...at, servername: 'other.example' }));
+  assert.equal(judged, 0);
+  assert.match(reasons[0] ?? '', /no TLS 1\.3 with it/);
+  assert.match(reasons[1] ?? '', /no TLS 1\.3 with it/);
+  const secured = tls.connect(at);
+  secured.write(command('AUTH', 'ada', 'p'));
+  await ended(secured);
+  assert.equal(judged, 1);
+  // A node whose certificate has run out lets nobody in.
+  context = undefined;
+  await ended(net.connect(at));
+  assert.ok(reasons.includes('the node has no certificate'));
+  await gateway.close('the test is over');
 });

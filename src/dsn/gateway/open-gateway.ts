@@ -1,7 +1,9 @@
 /** The application gateway of one stream: its port on one or two interfaces, its sessions, who is let in and who is cut. Owns sockets, sessions and slabs. */
 import type net from 'node:net';
+import type { SecureContext } from 'node:tls';
 import type { Clock } from '../../clock.ts';
 import { adoptSocket, canReadInPlace } from '../sockets/adopt-socket.ts';
+import { adoptTls } from '../sockets/adopt-tls.ts';
 import { listen } from '../sockets/listen.ts';
 import { openSlabPool } from '../sockets/slab.ts';
 import type { Grant, Judgement, Protocol, Upstream } from './protocol.ts';
@@ -18,6 +20,8 @@ export interface GatewayOptions {
   readonly judge: (remoteAddress: string, username: string, password: string) => Judgement;
   readonly upstream: (grant: Grant) => Upstream;
   readonly onEvent: (kind: 'connected' | 'disconnected' | 'refused', detail: Readonly<Record<string, unknown>>) => void;
+  /** TLS is spoken where this is given; undefined while the node has no certificate: nobody is let in. */
+  readonly tls?: (() => SecureContext | undefined) | undefined;
   /** False forces the plain reader; for tests. */
   readonly readInPlace?: boolean;
 }
@@ -74,13 +78,21 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     if (closing || sessions.size >= options.maxConnections) {
       refuse(address, `more than ${options.maxConnections} connections`);
       accepted.on('error', () => undefined);
-      accepted.end(options.protocol.full, () => accepted.destroy());
+      if (options.tls !== undefined) accepted.destroy();
+      else accepted.end(options.protocol.full, () => accepted.destroy());
+      return;
+    }
+    const context = options.tls?.();
+    if (options.tls !== undefined && context === undefined) {
+      refuse(address, 'the node has no certificate');
+      accepted.destroy();
       return;
     }
     const session = openSession({
       ...options,
       pool,
-      openSocket: (reader) => adoptSocket(accepted, reader, inPlace),
+      openSocket: (reader) =>
+        context === undefined ? adoptSocket(accepted, reader, inPlace) : adoptTls(accepted, reader, context),
       onKnown(known) {
         const grant = known.grant();
         options.onEvent('connected', {

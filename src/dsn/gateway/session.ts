@@ -2,6 +2,7 @@
  * One client's connection through the gateway: its handshake is taken here, its credential swapped for the broker's, which it never sees; from then on octets pass both ways without
  * being copied, and are walked. State: the stage it is in. Every way out goes through the client's `close`, which gives slabs and both sockets back.
  */
+import type net from 'node:net';
 import type { Clock } from '../../clock.ts';
 import { connectSocket, type InPlaceReader, type MeasuredSocket } from '../sockets/adopt-socket.ts';
 import type { SlabPool } from '../sockets/slab.ts';
@@ -13,7 +14,7 @@ export interface SessionOptions {
   readonly pool: SlabPool;
   readonly protocol: Protocol;
   readonly handshakeTimeoutMs: number;
-  readonly openSocket: (reader: InPlaceReader) => MeasuredSocket;
+  readonly openSocket: (reader: InPlaceReader) => net.Socket;
   readonly judge: (remoteAddress: string, username: string, password: string) => Judgement;
   readonly upstream: (grant: Grant) => Upstream;
   /** Called once the broker has taken it. */
@@ -216,7 +217,10 @@ export function openSession(options: SessionOptions): Session {
   };
   stopTimer = clock.after(options.handshakeTimeoutMs, () => destroy(`no AUTH in ${options.handshakeTimeoutMs} ms`));
   client.on('error', (error: NodeJS.ErrnoException) => {
-    if (!refused) reason = error.code ?? error.message;
+    if (refused) return;
+    reason = error.code ?? error.message;
+    // Most often a client that was not told to use TLS, or does not know our authority.
+    if (reason.startsWith('ERR_SSL')) reason = `no TLS 1.3 with it: ${reason}`;
   });
   client.on('end', () => client.destroy());
   client.on('close', () => {

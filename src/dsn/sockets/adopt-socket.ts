@@ -64,7 +64,8 @@ export function connectSocket(
   return socket;
 }
 
-function copyData(socket: net.Socket, reader: InPlaceReader): void {
+/** 'data' events copied into the reader's regions. */
+export function copyData(socket: net.Socket, reader: InPlaceReader): void {
   let region = reader.region();
   socket.on('data', (chunk: Buffer) => {
     let goOn = true;

@@ -4,6 +4,7 @@
  */
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
+import tls from 'node:tls';
 
 export interface Step {
   readonly step: string;
@@ -17,6 +18,8 @@ export interface Knock {
   readonly endpoint: string;
   readonly username: string;
   readonly password: string;
+  /** To verify an endpoint that speaks TLS with, PEM. */
+  readonly authority?: string | null;
 }
 
 const STEP_MS = 5000;
@@ -26,10 +29,15 @@ const ENGINES: ReadonlyMap<string, 'redis' | 'relay' | 'rabbitmq'> = new Map([
   ['redis:', 'redis'],
   ['tcp:', 'relay'],
   ['amqp:', 'rabbitmq'],
+  ['rediss:', 'redis'],
+  ['amqps:', 'rabbitmq'],
 ]);
 
 /** Ends with the first step that failed. Never throws. */
-export async function knock({ endpoint, username, password }: Knock, on: (step: Step) => void): Promise<boolean> {
+export async function knock(
+  { endpoint, username, password, authority }: Knock,
+  on: (step: Step) => void,
+): Promise<boolean> {
   const at = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   const engine = ENGINES.get(at?.protocol ?? '');
   const tell = async <T>(step: string, act: () => Promise<readonly [T, string]>): Promise<T | undefined> => {
@@ -53,11 +61,26 @@ export async function knock({ endpoint, username, password }: Knock, on: (step: 
     return [found.address, `${host} is ${found.address}`] as const;
   });
   if (address === undefined || at === undefined) return false;
-  const wire = await tell('connection', async () => {
+  const socket = await tell('connection', async () => {
     const opened = await connect(address, Number(at.port));
-    return [opened, `from ${opened.from} to ${address}:${at.port}`] as const;
+    return [opened, `from ${opened.localAddress} to ${address}:${at.port}`] as const;
   });
-  if (wire === undefined) return false;
+  if (socket === undefined) return false;
+  let secured: net.Socket | undefined = socket;
+  if (at.protocol === 'rediss:' || at.protocol === 'amqps:')
+    secured = await tell('encryption', async () => {
+      const done = await secure(socket, at.hostname.replace(/^\[|\]$/g, ''), authority);
+      const name = done.getPeerCertificate().subject.CN;
+      return [
+        done,
+        `${done.getProtocol()}, the certificate of ${String(name)} is by the facility's authority`,
+      ] as const;
+    });
+  if (secured === undefined) {
+    socket.destroy();
+    return false;
+  }
+  const wire = wireOf(secured, `${address}:${at.port}`);
   try {
     const admitted = await tell('credential', async () => {
       const said =
@@ -77,53 +100,81 @@ export async function knock({ endpoint, username, password }: Knock, on: (step: 
 }
 
 interface Wire {
-  readonly from: string;
   write(octets: Uint8Array | string): void;
   /** What has come, once `enough` says so; it is taken away. */
   read(enough: (octets: Buffer) => number | undefined): Promise<Buffer>;
   close(): void;
 }
 
-function connect(host: string, port: number): Promise<Wire> {
+function connect(host: string, port: number): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ host, port, timeout: STEP_MS });
-    let held: Buffer = Buffer.alloc(0);
-    let ended = '';
-    let look = (): void => undefined;
-    socket.on('data', (octets: Buffer) => {
-      held = Buffer.concat([held, octets]);
-      look();
-    });
     socket.on('timeout', () => socket.destroy(new Error('nothing was answered in 5 s')));
-    socket.on('error', (cause: NodeJS.ErrnoException) => {
-      ended = plain(cause, `${host}:${port}`);
-      reject(new Error(ended));
+    socket.once('error', (cause: NodeJS.ErrnoException) => reject(new Error(plain(cause, `${host}:${port}`))));
+    socket.once('connect', () => resolve(socket));
+  });
+}
+
+/** TLS 1.3, the other end verified by the facility's own authority. */
+function secure(socket: net.Socket, host: string, authority: string | null | undefined): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const secured = tls.connect({
+      socket,
+      minVersion: 'TLSv1.3',
+      ...(net.isIP(host) === 0 ? { servername: host } : {}),
+      checkServerIdentity: (_, certificate) => tls.checkServerIdentity(host, certificate),
+      ...(authority ? { ca: authority } : {}),
     });
-    socket.on('close', () => {
-      ended ||= 'the other end closed the connection without a word';
-      look();
-    });
-    socket.on('connect', () =>
-      resolve({
-        from: `${socket.localAddress}`,
-        write: (octets) => void socket.write(octets),
-        read: (enough) =>
-          new Promise((got, failed) => {
-            look = () => {
-              const count = enough(held);
-              if (count !== undefined) {
-                const taken = held.subarray(0, count);
-                held = held.subarray(count);
-                look = () => undefined;
-                got(taken);
-              } else if (ended !== '') failed(new Error(ended));
-            };
-            look();
-          }),
-        close: () => socket.destroy(),
-      }),
+    secured.once('secureConnect', () => resolve(secured));
+    secured.once('error', (cause: NodeJS.ErrnoException) => reject(new Error(notSecure(cause, host))));
+    secured.once('close', () =>
+      reject(new Error('the other end closed the connection: it speaks no TLS, or has no certificate yet')),
     );
   });
+}
+
+function notSecure(cause: NodeJS.ErrnoException, host: string): string {
+  const code = cause.code ?? '';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `its certificate is not for ${host}: somebody else answers there, or the facility's folder lacks this name (hostnames of the node)`;
+  if (code === 'CERT_HAS_EXPIRED') return 'its certificate has expired: is the clock here right?';
+  if (/SELF_SIGNED|UNABLE_TO|CERT_/.test(code))
+    return `its certificate is not by the facility's authority: something between here and there terminates TLS, or the credential is of another facility (${code})`;
+  return `no TLS 1.3 with it: ${code || cause.message}`;
+}
+
+function wireOf(socket: net.Socket, where: string): Wire {
+  let held: Buffer = Buffer.alloc(0);
+  let ended = '';
+  let look = (): void => undefined;
+  socket.on('data', (octets: Buffer) => {
+    held = Buffer.concat([held, octets]);
+    look();
+  });
+  socket.on('error', (cause: NodeJS.ErrnoException) => {
+    ended = plain(cause, where);
+  });
+  socket.on('close', () => {
+    ended ||= 'the other end closed the connection without a word';
+    look();
+  });
+  return {
+    write: (octets) => void socket.write(octets),
+    read: (enough) =>
+      new Promise((got, failed) => {
+        look = () => {
+          const count = enough(held);
+          if (count !== undefined) {
+            const taken = held.subarray(0, count);
+            held = held.subarray(count);
+            look = () => undefined;
+            got(taken);
+          } else if (ended !== '') failed(new Error(ended));
+        };
+        look();
+      }),
+    close: () => socket.destroy(),
+  };
 }
 
 function plain(cause: NodeJS.ErrnoException, where: string): string {

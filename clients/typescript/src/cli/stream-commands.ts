@@ -252,8 +252,8 @@ function addAttachment(path: string, name: string, issued: Result<'stream.creden
     if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'))
       throw new CommandError(`${path} is there but is no attachment file`);
   }
-  const { role, endpoint, username, password, delivery, expiresAt } = issued;
-  streams[name] = { stream: issued.stream, role, endpoint, username, password, delivery, expiresAt };
+  const { role, endpoint, username, password, authority, delivery, expiresAt } = issued;
+  streams[name] = { stream: issued.stream, role, endpoint, username, password, authority, delivery, expiresAt };
   const fd = openSync(`${path}.new`, 'w', 0o600);
   fchmodSync(fd, 0o600);
   writeSync(fd, `${JSON.stringify({ streams }, null, 2)}\n`);
