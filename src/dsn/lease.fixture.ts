@@ -9,6 +9,7 @@ export function testLease(change: Partial<Lease> = {}): Lease {
     stream: 'str_a',
     project: 'demo',
     engine: 'relay',
+    mode: 'l7',
     kind: 'shared',
     enclave: 'open',
     queues: 1,

@@ -128,6 +128,7 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
     },
     lease: {
       engine: template.engine,
+      mode: template.mode,
       kind: template.kind,
       enclave: facts.enclave,
       queues,

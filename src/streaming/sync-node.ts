@@ -153,6 +153,7 @@ async function leasesFor(
     return {
       ...terms,
       // Streams of before these were known.
+      mode: terms.mode ?? 'l7',
       kind: terms.kind ?? 'shared',
       enclave: terms.enclave ?? 'open',
       queues: terms.queues ?? 1,

@@ -22,8 +22,11 @@ const ENGINES: Readonly<
 > = {
   relay: { mode: ['direct'], overflow: ['wait', 'drop-oldest'] },
   redis: { mode: ['l7'], overflow: ['refuse'] },
-  rabbitmq: { mode: ['l7'], overflow: ['refuse'] },
+  rabbitmq: { mode: ['l7', 'direct'], overflow: ['refuse'] },
 };
+
+/** RabbitMQ 3.10's own bound of a message; nobody else sees it in mode `direct`. */
+const RABBITMQ_MESSAGE_BYTES = 134_217_728;
 
 export const templateSchema = z
   .strictObject({
@@ -59,6 +62,10 @@ export const templateSchema = z
     if (!overflow.includes(t.overflow)) wrong('overflow', `engine ${t.engine} can ${overflow.join(' or ')}`);
     if (t.engine !== 'relay' && t.admission !== 'credential')
       wrong('admission', `engine ${t.engine} admits by credential`);
+    if (t.engine === 'rabbitmq' && t.mode === 'direct' && t.tls !== 'required')
+      wrong('tls', 'clients that reach RabbitMQ themselves do so by TLS: required');
+    if (t.engine === 'rabbitmq' && t.mode === 'direct' && t.maxMessageBytes !== RABBITMQ_MESSAGE_BYTES)
+      wrong('maxMessageBytes', `in mode direct RabbitMQ alone bounds a message: ${RABBITMQ_MESSAGE_BYTES}`);
     if (t.engine === 'relay' && t.tls === 'required') wrong('tls', 'a relay speaks ZMTP, which has no TLS');
     if (
       t.engine !== 'rabbitmq' &&

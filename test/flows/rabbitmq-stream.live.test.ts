@@ -17,8 +17,9 @@ const noPika = existsSync('/usr/lib/python3/dist-packages/pika')
 const beamway = skip === false ? await startBeamway({ after }) : undefined;
 
 async function connect({ endpoint, username, password, authority }: Result<'stream.credential'>) {
-  const { hostname, port } = new URL(endpoint);
-  const to = { protocol: 'amqps', hostname, port: Number(port), username, password };
+  const { hostname, port, pathname } = new URL(endpoint);
+  const vhost = decodeURIComponent(pathname.slice(1)) || '/';
+  const to = { protocol: 'amqps', hostname, port: Number(port), username, password, vhost };
   const connection = await amqp.connect(to, { ca: [authority ?? ''] });
   const said: string[] = [];
   connection.on('error', (cause: Error) => void said.push(cause.message));
@@ -84,6 +85,37 @@ test('producer and job read what was put in, each by a credential of its own; th
   assert.match(doctor.stdout, /encryption {2}TLSv1\.3, the certificate of dsn01[\s\S]*credential {2}.* is let in/);
   await connection.close();
   await client.call('stream.delete', { params: { id } });
+});
+
+test('a RabbitMQ of its own is reached directly, counted, and gone with its stream; a revoked token’s connection is ended', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  assert.ok(beamway !== undefined);
+  const { client } = await beamway.mint();
+  const guest = await beamway.mint();
+  const { id, endpoints } = await readyStream(client, 'rabbitmq-dedicated');
+  assert.match(endpoints['producer'] ?? '', new RegExp(`^amqps://.*/${id}$`));
+  const { connection } = await connect(await credentialFor(client, id, 'producer'));
+  const out = await connection.createConfirmChannel();
+  for (let i = 0; i < 10; i++) out.sendToQueue('frames', Buffer.alloc(100_000, i));
+  await out.waitForConfirms();
+  await until('it is counted', async () => {
+    const { counters } = await client.call('stream.show', { params: { id } });
+    return counters?.messagesIn === 10 && counters.producers === 1 && counters.bufferedBytes === 1_000_000;
+  });
+  const theirs = await connect(await credentialFor(guest.client, id, 'consumer'));
+  await beamway.admin().call('token.revoke', { params: { id: guest.id } });
+  assert.match(await theirs.closed, /revoked/);
+  await connection.close();
+  const folder = join(beamway.state, 'nodes', beamway.node().name, 'rabbitmq', `own-direct-${id}`);
+  const { pid } = JSON.parse(readFileSync(join(folder, 'process.json'), 'utf8')) as { pid: number };
+  await client.call('stream.delete', { params: { id } });
+  await until('it is gone', async () => {
+    const { state } = await client.call('stream.show', { params: { id }, query: { waitSeconds: 5 } });
+    return state === 'released';
+  });
+  assert.deepEqual([existsSync(folder), isAlive(pid)], [false, false]);
 });
 
 test('a revoked token’s connection is told why and cut; data survive the agent’s SIGKILL; nothing runs on when all is stopped', {

@@ -28,6 +28,10 @@ export const leaseSchema = z.strictObject({
   stream: z.string(),
   project: z.string(),
   engine: z.enum(['relay', 'redis', 'rabbitmq']),
+  mode: z
+    .enum(['direct', 'l7'])
+    .default('l7')
+    .describe('Of a broker: reached by clients themselves, or behind our gateway'),
   kind: z
     .enum(['shared', 'dedicated'])
     .default('shared')
@@ -130,7 +134,6 @@ export const certifyNode = operation({
     expiresAtMs: z.number(),
   }),
   action: 'node:sync',
-  audit: 'mutation',
 });
 
 export type Lease = z.output<typeof leaseSchema>;

@@ -146,8 +146,8 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
       },
     },
     'node.certify': {
-      async handle({ caller, params, body }) {
-        const signed = await certifyNode(deps, caller, { node: params.id, request: body.request });
+      async handle({ caller, params, body, requestId }) {
+        const signed = await certifyNode(deps, caller, { node: params.id, request: body.request, requestId });
         const { certificatePem: certificate, expiresAtMs } = signed;
         return { certificate, authority: deps.authority.certificatePem, expiresAtMs };
       },

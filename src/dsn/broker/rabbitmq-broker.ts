@@ -7,18 +7,23 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
+import { checkPassword } from '../admit.ts';
 import type { NodeCertificate } from '../certificate/node-certificate.ts';
 import { amqpProtocol } from '../gateway/amqp-protocol.ts';
-import { type Gateway, openGateway } from '../gateway/open-gateway.ts';
+import { openGateway } from '../gateway/open-gateway.ts';
+import { listen } from '../sockets/listen.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { judgeLease, unwantedIn } from './judge-lease.ts';
 import { needCertificate } from './need-certificate.ts';
-import { LEFT_BEHIND, observeClosed, observeGateway } from './observe-gateway.ts';
+import { LEFT_BEHIND, observeClosed } from './observe-gateway.ts';
 import { oneAtATime } from './one-at-a-time.ts';
-import { gatewayUser } from './rabbitmq/answer-callback.ts';
+import { type DirectUser, gatewayUser } from './rabbitmq/answer-callback.ts';
+import { directFront } from './rabbitmq/direct-front.ts';
+import type { Front } from './rabbitmq/front.ts';
+import { gatewayFront } from './rabbitmq/gateway-front.ts';
 import { type KeptRabbit, keepRabbit } from './rabbitmq/keep-rabbit.ts';
-import type { QueueSight } from './rabbitmq/management.ts';
-import { isRunning, rabbitProgram } from './rabbitmq/rabbit-server.ts';
+import { EMPTY_SIGHT, type QueueSight } from './rabbitmq/management.ts';
+import { isRunning, type RabbitServer, rabbitProgram } from './rabbitmq/rabbit-server.ts';
 
 export interface RabbitmqBrokerDeps {
   readonly clock: Clock;
@@ -28,7 +33,7 @@ export interface RabbitmqBrokerDeps {
   readonly compute: string;
   /** RabbitMQ stops publishers above it; the buffers of its streams are at most 60 % of it. */
   readonly watermarkBytes: number;
-  readonly certificate: Pick<NodeCertificate, 'context'>;
+  readonly certificate: Pick<NodeCertificate, 'context' | 'pem'>;
   readonly remembered: (stream: string) => StreamPorts | undefined;
   readonly portRange: { readonly from: number; readonly to: number };
   readonly onEvent: (event: BrokerEvent) => void;
@@ -42,7 +47,9 @@ interface Held {
   lease: Lease;
   local: readonly LocalCredential[];
   readonly used: Set<string>;
-  gateway?: Gateway;
+  front?: Front;
+  /** Of mode `direct`: who was let in, and from where. */
+  readonly admitted: Map<string, Set<string>>;
   sight: QueueSight;
 }
 
@@ -59,7 +66,6 @@ const HANDSHAKE_MS = 10_000;
 /** A shared RabbitMQ without a stream stays warm so long. */
 const IDLE_MS = 3_600_000;
 const MOST_OF_WATERMARK = 0.6;
-const EMPTY: QueueSight = { buffered: 0, bufferedBytes: 0 };
 const STARTING = 'its RabbitMQ is starting';
 
 export interface RabbitmqBroker extends Broker {
@@ -99,6 +105,16 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         watermarkBytes: deps.watermarkBytes,
         clock: deps.clock,
         isOpen: (stream) => streams.has(stream),
+        direct: (username) => directUser(username),
+        ...(isPublic(key)
+          ? {
+              listen: {
+                hosts: [deps.external, deps.compute],
+                choosePort: () => choosePort(deps),
+                pem: deps.certificate.pem,
+              },
+            }
+          : {}),
         async onUp() {
           deps.log.info({ rabbitmq: key }, 'a RabbitMQ is up');
           for (const [stream, held] of streams)
@@ -110,14 +126,14 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
           deps.log.warn({ rabbitmq: key, why }, 'a RabbitMQ is away; it is started again on its data');
           for (const [stream, held] of streams) {
             if (houses.get(key) !== held.house) continue;
-            held.gateway?.cut(() => true, 'the broker was started again');
+            held.front?.cut(() => true, 'the broker was started again');
             deps.onEvent({ stream, kind: 'broker-lost', detail: { buffered: held.sight.buffered } });
           }
           deps.onChange();
         },
         onLook(sights) {
           for (const [stream, held] of streams)
-            if (houses.get(key) === held.house) held.sight = sights.get(stream) ?? EMPTY;
+            if (houses.get(key) === held.house) held.sight = sights.get(stream) ?? EMPTY_SIGHT;
         },
       }),
     };
@@ -133,8 +149,11 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     const server = held?.house.rabbit.server();
     if (held === undefined || server === undefined) return;
     await server.management.ensureHost({ ...held.lease });
-    if (held.gateway !== undefined) return;
-    held.gateway = await openGateway({
+    if (held.front !== undefined) return;
+    held.front = held.lease.mode === 'direct' ? direct(stream, held) : await gateway(stream, held, server);
+  };
+  const gateway = async (stream: string, held: Held, server: RabbitServer): Promise<Front> => {
+    const opened = await openGateway({
       hosts: [deps.external, deps.compute],
       port: deps.remembered(stream)?.port ?? 0,
       portRange: deps.portRange,
@@ -160,6 +179,48 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
       }),
       onEvent: (kind, detail) => deps.onEvent({ stream, kind, detail }),
     });
+    const scheme = held.lease.tls ? 'amqps' : 'amqp';
+    return gatewayFront(opened, { stream, scheme, external: deps.external, compute: deps.compute });
+  };
+  const direct = (stream: string, held: Held): Front =>
+    directFront({
+      ...{ stream, external: deps.external, compute: deps.compute, clock: deps.clock },
+      port: held.house.rabbit.publicPort(),
+      management: () => held.house.rabbit.server()?.management,
+      admitted: held.admitted,
+      roleOf: (username) => directUser(username)?.role,
+      isUnwanted(username, address) {
+        const { reason, isUnwanted } = unwantedIn(held.lease, held.local, deps.clock.now());
+        return isUnwanted({ credentialId: username }, address) ? { reason } : undefined;
+      },
+      onEvent: (kind, detail) => deps.onEvent({ stream, kind, detail }),
+    });
+  /** Whom RabbitMQ asks about that connects to it without us between. */
+  const directUser = (username: string): DirectUser | undefined => {
+    for (const [stream, held] of streams) {
+      if (held.lease.mode !== 'direct') continue;
+      const { lease, local } = held;
+      const found =
+        local.find((c) => c.username === username) ?? lease.credentials.find((c) => c.username === username);
+      if (found === undefined) continue;
+      const judged = (password: string) => checkPassword(lease, local, { username, password, nowMs: deps.clock.now() });
+      return {
+        ...{ stream, role: found.role },
+        hasPassword(password) {
+          const ok = lease.expiresAtMs > deps.clock.now() && judged(password).ok;
+          if (ok) held.used.add(found.id);
+          return ok;
+        },
+        mayComeFrom(address) {
+          if (unwantedIn(lease, local, deps.clock.now()).isUnwanted({ credentialId: found.id }, address)) return false;
+          // Remembered before RabbitMQ is told: what is let in now can be ended from now on.
+          const from = held.admitted.get(username) ?? new Set();
+          held.admitted.set(username, from.add(address));
+          return true;
+        },
+      };
+    }
+    return undefined;
   };
   const removeHost = async (house: House, stream: string): Promise<void> => {
     const server = house.rabbit.server();
@@ -203,9 +264,9 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         if (known !== undefined) {
           known.lease = lease;
           known.local = local;
-          if (known.gateway === undefined) await bringUp(stream);
+          if (known.front === undefined) await bringUp(stream);
           const { reason, isUnwanted } = unwantedIn(lease, local, deps.clock.now());
-          known.gateway?.cut(isUnwanted, reason);
+          known.front?.cut(isUnwanted, reason);
           return;
         }
         const house = houseOf(keyOf(lease));
@@ -217,28 +278,31 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         house.unwanted.delete(stream);
         // Before the virtual host is made: whoever finds it knows whose it is.
         writeFileSync(join(house.folder, 'streams', stream), '');
-        streams.set(stream, { house, lease, local, used: new Set(), sight: EMPTY });
+        streams.set(stream, { house, lease, local, used: new Set(), admitted: new Map(), sight: EMPTY_SIGHT });
         left.delete(stream);
         await bringUp(stream);
       }),
-    close: (stream, reason) =>
-      alone(stream, async () => {
+    async close(stream, reason) {
+      const done = await alone(stream, async () => {
         const held = streams.get(stream);
         const key = held === undefined ? left.get(stream) : keyOf(held.lease);
-        if (key === undefined) return;
+        if (key === undefined) return undefined;
         const house = houseOf(key);
         streams.delete(stream);
         house.unwanted.add(stream);
-        await held?.gateway?.close(reason);
+        await held?.front?.close(reason);
         if (key.startsWith('shared-')) await removeHost(house, stream).catch(said(stream));
-        await settle(house, key);
-      }),
+        return { house, key };
+      });
+      // Not within the turn: a broker that is just coming up waits for its streams' turns.
+      if (done !== undefined) await settle(done.house, done.key);
+    },
     observe: () => [
-      ...[...streams].map(([stream, held]) => observed(deps, stream, held)),
+      ...[...streams].map(([stream, held]) => observed(stream, held)),
       ...[...left.keys()].filter((s) => !streams.has(s)).map((s) => observeClosed(s, 'failed', LEFT_BEHIND)),
     ],
     ports(stream) {
-      const port = streams.get(stream)?.gateway?.port;
+      const port = streams.get(stream)?.front?.port;
       return port === undefined ? undefined : { port };
     },
     used: (credential) => [...streams.values()].some((s) => s.used.has(credential)),
@@ -252,8 +316,21 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
   };
 }
 
-const keyOf = (lease: Lease): string =>
-  lease.kind === 'dedicated' ? `own-${lease.stream}` : `shared-${lease.enclave}`;
+/** Those that clients reach themselves are others than those behind our gateway: the latter stay on no network. */
+function keyOf({ kind, mode, stream, enclave }: Lease): string {
+  const reach = mode === 'direct' ? 'direct-' : '';
+  return kind === 'dedicated' ? `own-${reach}${stream}` : `shared-${reach}${enclave}`;
+}
+
+const isPublic = (key: string): boolean => /^(?:own|shared)-direct-/.test(key);
+
+/** A free one on both interfaces, within the node's range. */
+async function choosePort(deps: RabbitmqBrokerDeps): Promise<number> {
+  const hosts = [deps.external, deps.compute];
+  const { port, servers } = await listen({ hosts, port: 0, range: deps.portRange, onConnection: (s) => s.destroy() });
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return port;
+}
 
 /** Streams that have, or may have, a virtual host there. */
 function marked(house: string): readonly string[] {
@@ -261,13 +338,9 @@ function marked(house: string): readonly string[] {
   return existsSync(folder) ? readdirSync(folder).filter((name) => /^[\w-]+$/.test(name)) : [];
 }
 
-function observed(deps: RabbitmqBrokerDeps, stream: string, { gateway, house, lease, sight }: Held): ObservedStream {
+function observed(stream: string, { front, house, sight }: Held): ObservedStream {
   const problem = house.rabbit.problem();
-  if (gateway === undefined)
+  if (front === undefined)
     return observeClosed(stream, problem === '' ? 'starting' : 'failed', problem === '' ? STARTING : problem);
-  return observeGateway(gateway, {
-    ...{ stream, scheme: lease.tls ? 'amqps' : 'amqp', external: deps.external, compute: deps.compute },
-    lost: house.rabbit.server() === undefined ? problem || STARTING : '',
-    counters: sight,
-  });
+  return front.observe(sight, house.rabbit.server() === undefined ? problem || STARTING : '');
 }

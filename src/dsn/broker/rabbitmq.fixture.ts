@@ -3,16 +3,20 @@ import { createHash, randomBytes } from 'node:crypto';
 import amqp from 'amqplib';
 import type { Lease } from '../../api/contract/node-link.ts';
 import { systemClock } from '../../clock.ts';
+import type { NodeCertificate } from '../certificate/node-certificate.ts';
 import { testLease } from '../lease.fixture.ts';
 import type { Broker, BrokerEvent } from './broker.ts';
 import { rabbitProgram } from './rabbitmq/rabbit-server.ts';
 import { type RabbitmqBroker, rabbitmqBroker } from './rabbitmq-broker.ts';
 
 export const MIB = 1_048_576;
+type TestCertificate = Pick<NodeCertificate, 'context' | 'pem'>;
+const NONE: TestCertificate = { context: () => undefined, pem: () => undefined };
+
 export const whyNoRabbit =
   rabbitProgram() === undefined ? 'no RabbitMQ; Debian: apt-get install rabbitmq-server' : false;
 
-export function testBroker(folder: string, watermarkBytes = 2048 * MIB) {
+export function testBroker(folder: string, watermarkBytes = 2048 * MIB, certificate: TestCertificate = NONE) {
   const events: BrokerEvent[] = [];
   let changes = 0;
   const broker: RabbitmqBroker = rabbitmqBroker({
@@ -21,7 +25,7 @@ export function testBroker(folder: string, watermarkBytes = 2048 * MIB) {
     external: '127.0.0.1',
     compute: '127.0.0.1',
     watermarkBytes,
-    certificate: { context: () => undefined },
+    certificate,
     remembered: () => undefined,
     portRange: { from: 0, to: 0 },
     onEvent: (event) => void events.push(event),
@@ -60,11 +64,19 @@ export const rabbitLease = (over: Partial<Lease> = {}): Lease =>
 export const portOf = (broker: Broker, stream: string): number => broker.ports(stream)?.port ?? 0;
 
 /** No recovery: what ends a connection is what the tests look at. */
-export async function connect(port: number, name: string, options: Partial<amqp.Options.Connect> = {}) {
-  const connection = await amqp.connect({
-    ...{ protocol: 'amqp', hostname: '127.0.0.1', port, username: name, password: `${name}-password`, vhost: '/' },
-    ...options,
-  });
+export async function connect(
+  port: number,
+  name: string,
+  options: Partial<amqp.Options.Connect> = {},
+  socket: object = {},
+) {
+  const connection = await amqp.connect(
+    {
+      ...{ protocol: 'amqp', hostname: '127.0.0.1', port, username: name, password: `${name}-password`, vhost: '/' },
+      ...options,
+    },
+    socket,
+  );
   const errors: string[] = [];
   connection.on('error', (cause: Error) => void errors.push(cause.message));
   // Of a close by force (320) amqplib says nothing but there.

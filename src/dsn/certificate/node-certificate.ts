@@ -24,9 +24,17 @@ export interface CertificateAnswer {
   readonly expiresAtMs: number;
 }
 
+export interface NodePem {
+  readonly privateKey: string;
+  readonly certificate: string;
+  readonly authority: string;
+}
+
 export interface NodeCertificate {
   /** For a new connection; undefined while there is none that holds. TLS 1.3 only. */
   context(): SecureContext | undefined;
+  /** For programs that end TLS themselves; undefined as for `context`. */
+  pem(): NodePem | undefined;
   /** What clients verify this node with; undefined where it has no certificate. */
   authorityPem(): string | undefined;
   /** Asks for a certificate where there is none, or it is time; says whether there is a new one. Rejects with what `ask` rejects with. */
@@ -52,6 +60,10 @@ export function nodeCertificate(path: string, node: string, clock: Clock): NodeC
         minVersion: 'TLSv1.3',
       });
       return context;
+    },
+    pem() {
+      if (kept === undefined || kept.expiresAtMs <= clock.now()) return undefined;
+      return { privateKey: kept.privateKeyPem, certificate: kept.certificatePem, authority: kept.authorityPem };
     },
     authorityPem: () => kept?.authorityPem,
     async renew(ask) {

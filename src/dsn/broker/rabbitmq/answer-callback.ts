@@ -12,20 +12,39 @@ export const gatewayUser = (stream: string, role: RabbitRole, credential: string
 export interface CallbackFacts {
   readonly gatewaySecret: string;
   readonly isOpen: (stream: string) => boolean;
+  /** Who connects to the broker itself (mode `direct`), by the name in its credential; undefined: nobody. */
+  readonly direct: (username: string) => DirectUser | undefined;
+}
+
+export interface DirectUser {
+  readonly stream: string;
+  readonly role: RabbitRole;
+  readonly hasPassword: (password: string) => boolean;
+  readonly mayComeFrom: (address: string) => boolean;
 }
 
 /** `path`: the last part of the address asked. */
 export function answerCallback(facts: CallbackFacts, path: string, fields: URLSearchParams): string {
-  const [stream = '', role = '', credential] = (fields.get('username') ?? '').split('/');
-  const known = (role === 'producer' || role === 'consumer') && credential !== undefined && facts.isOpen(stream);
-  if (!known) return 'deny';
-  if (path === 'user') return same(fields.get('password') ?? '', facts.gatewaySecret) ? 'allow' : 'deny';
-  if (fields.get('vhost') !== stream) return 'deny';
-  if (path === 'vhost') return 'allow';
+  const user = userOf(facts, fields.get('username') ?? '');
+  if (user === undefined) return 'deny';
+  const { role } = user;
+  if (path === 'user') return user.hasPassword(fields.get('password') ?? '') ? 'allow' : 'deny';
+  if (fields.get('vhost') !== user.stream) return 'deny';
+  if (path === 'vhost') return user.mayComeFrom(fields.get('ip') ?? '') ? 'allow' : 'deny';
   const permission = fields.get('permission') ?? '';
   if (path === 'resource') return mayDo(role, fields.get('resource') ?? '', permission) ? 'allow' : 'deny';
   if (path === 'topic') return mayDo(role, 'topic', permission) ? 'allow' : 'deny';
   return 'deny';
+}
+
+/** The gateway's own log-ins hold slashes; names in credentials do not. */
+function userOf(facts: CallbackFacts, username: string): DirectUser | undefined {
+  if (!username.includes('/')) return facts.direct(username);
+  const [stream = '', role = '', credential] = username.split('/');
+  if ((role !== 'producer' && role !== 'consumer') || credential === undefined || !facts.isOpen(stream))
+    return undefined;
+  // Where it may come from, the gateway has judged.
+  return { stream, role, hasPassword: (password) => same(password, facts.gatewaySecret), mayComeFrom: () => true };
 }
 
 /** In constant time, whatever the lengths. */

@@ -3,17 +3,34 @@
  * broker's processes through its folder, and the address where it asks who may do what.
  */
 import type { Clock } from '../../../clock.ts';
-import { answerCallback } from './answer-callback.ts';
+import { answerCallback, type CallbackFacts } from './answer-callback.ts';
 import { type CallbackServer, openCallbackServer } from './callback-server.ts';
 import type { QueueSight } from './management.ts';
-import { endRabbit, killRabbit, type RabbitKept, type RabbitServer, rabbitKept, startRabbit } from './rabbit-server.ts';
+import {
+  endRabbit,
+  killRabbit,
+  publicPort,
+  type RabbitKept,
+  type RabbitListen,
+  type RabbitServer,
+  rabbitKept,
+  startRabbit,
+  writeCertificate,
+} from './rabbit-server.ts';
 
 export interface KeepRabbitOptions {
   readonly folder: string;
   readonly watermarkBytes: number;
   readonly clock: Clock;
-  /** Whether users of that stream are let in. */
+  /** Whether the gateway's log-ins to that stream are let in. */
   readonly isOpen: (stream: string) => boolean;
+  readonly direct: CallbackFacts['direct'];
+  /** Where clients reach it themselves; absent: nowhere. */
+  readonly listen?: {
+    readonly hosts: readonly string[];
+    readonly choosePort: () => Promise<number>;
+    readonly pem: RabbitListen['pem'];
+  };
   /** It answers: at first, and again after it was away. */
   readonly onUp: () => Promise<void>;
   readonly onDown: (why: string) => void;
@@ -24,6 +41,8 @@ export interface KeptRabbit {
   /** Undefined while it is away. */
   server(): RabbitServer | undefined;
   gatewaySecret(): string;
+  /** 0 where there is none. */
+  publicPort(): number;
   /** Why it is away; empty while it is up, and during its first start. */
   problem(): string;
   /** Ends it and removes its folder. */
@@ -41,6 +60,8 @@ export function keepRabbit(options: KeepRabbitOptions): KeptRabbit {
   let kept: RabbitKept | undefined;
   let callbacks: CallbackServer | undefined;
   let problem = '';
+  let port = 0;
+  let written = '';
   let failedLooks = 0;
   let ended = false;
   let stopTimer = (): void => undefined;
@@ -66,9 +87,12 @@ export function keepRabbit(options: KeepRabbitOptions): KeptRabbit {
     kept ??= await rabbitKept(folder);
     const { gatewaySecret, callbackSecret: secret, ports } = kept;
     callbacks ??= await openCallbackServer({ port: ports.callback, secret }, (path, fields) =>
-      answerCallback({ gatewaySecret, isOpen: options.isOpen }, path, fields),
+      answerCallback({ gatewaySecret, isOpen: options.isOpen, direct: options.direct }, path, fields),
     );
-    const started = await startRabbit(folder, { watermarkBytes: options.watermarkBytes }, clock);
+    const listen = options.listen;
+    if (listen !== undefined) port = await publicPort(folder, listen.choosePort);
+    const terms = { watermarkBytes: options.watermarkBytes, listen: listen && { ...listen, port } };
+    const started = await startRabbit(folder, terms, clock);
     if (ended) return;
     server = started;
     failedLooks = 0;
@@ -77,6 +101,7 @@ export function keepRabbit(options: KeepRabbitOptions): KeptRabbit {
   };
   const look = async (at: RabbitServer): Promise<void> => {
     if (at.isAlive()) {
+      refreshCertificate();
       const sights = await at.management.look().catch(() => undefined);
       failedLooks = sights === undefined ? failedLooks + 1 : 0;
       if (sights !== undefined) options.onLook(sights);
@@ -88,9 +113,16 @@ export function keepRabbit(options: KeepRabbitOptions): KeptRabbit {
     options.onDown(problem);
     await begin();
   };
+  const refreshCertificate = (): void => {
+    const pem = options.listen?.pem();
+    if (pem === undefined || pem.certificate === written) return;
+    writeCertificate(folder, pem);
+    written = pem.certificate;
+  };
   running = turn();
 
   return {
+    publicPort: () => port,
     server: () => server,
     gatewaySecret: () => kept?.gatewaySecret ?? '',
     problem: () => problem,

@@ -4,7 +4,17 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, globSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -12,6 +22,7 @@ import type { Clock } from '../../../clock.ts';
 import { freePorts } from '../../../free-ports.ts';
 import { identityOf, isAlive, type ProcessIdentity, signalProcess } from '../../../process-identity.ts';
 import { PROTOCOL_HEADER } from '../../amqp/index.ts';
+import type { NodePem } from '../../certificate/node-certificate.ts';
 import { serverPropertiesIn } from '../../gateway/amqp-handshake.ts';
 import { identitySchema, keep, readKept } from '../kept-file.ts';
 import { type Management, openManagement } from './management.ts';
@@ -23,6 +34,8 @@ const ASK_MS = 2000;
 
 const keptSchema = z.strictObject({
   ports: z.strictObject({ amqp: z.int(), management: z.int(), dist: z.int(), epmd: z.int(), callback: z.int() }),
+  /** Of the listener that clients reach; only where there is one. */
+  publicPort: z.int().optional(),
   agentPassword: z.string(),
   gatewaySecret: z.string(),
   callbackSecret: z.string(),
@@ -33,6 +46,14 @@ export type RabbitKept = z.output<typeof keptSchema>;
 export interface RabbitTerms {
   /** RabbitMQ stops all publishers above it (vm_memory_high_watermark). */
   readonly watermarkBytes: number;
+  /** Where clients reach the broker itself; absent: on loopback only. */
+  readonly listen?: RabbitListen | undefined;
+}
+
+export interface RabbitListen {
+  readonly hosts: readonly string[];
+  readonly port: number;
+  readonly pem: () => NodePem | undefined;
 }
 
 export interface RabbitServer {
@@ -68,6 +89,28 @@ export async function rabbitKept(folder: string): Promise<RabbitKept> {
   };
   keep(path, kept);
   return kept;
+}
+
+/** RabbitMQ reads its certificate from files; a new one is taken up by new connections within two minutes (Erlang's PEM cache). */
+export function writeCertificate(folder: string, pem: NodePem): void {
+  for (const [name, text] of [
+    ['authority.pem', pem.authority],
+    ['certificate.pem', pem.certificate],
+    ['key.pem', pem.privateKey],
+  ] as const) {
+    const path = join(folder, name);
+    writeFileSync(`${path}.new`, text, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+}
+
+/** Kept over restarts, as clients were told it. */
+export async function publicPort(folder: string, choose: () => Promise<number>): Promise<number> {
+  const kept = await rabbitKept(folder);
+  if (kept.publicPort !== undefined) return kept.publicPort;
+  const port = await choose();
+  keep(join(folder, 'kept.json'), { ...kept, publicPort: port });
+  return port;
 }
 
 /** Adopts what runs there, or starts it: about 6 s of two cores. Throws Error with its log's last lines where it does not come up. */
@@ -131,7 +174,12 @@ function launchBroker(folder: string, kept: RabbitKept, terms: RabbitTerms): Pro
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const cookie = join(home, '.erlang.cookie');
   if (!existsSync(cookie)) writeFileSync(cookie, randomBytes(24).toString('hex'), { mode: 0o400 });
-  writeFileSync(join(folder, 'rabbitmq.conf'), configuration(kept, terms), { mode: 0o600 });
+  if (terms.listen !== undefined) {
+    const pem = terms.listen.pem();
+    if (pem === undefined) throw new Error('the node has no certificate yet');
+    writeCertificate(folder, pem);
+  }
+  writeFileSync(join(folder, 'rabbitmq.conf'), configuration(folder, kept, terms), { mode: 0o600 });
   writeFileSync(join(folder, 'enabled_plugins'), '[rabbitmq_management,rabbitmq_auth_backend_http].\n');
   return launch(folder, [program], {
     HOME: home,
@@ -154,7 +202,7 @@ function launchBroker(folder: string, kept: RabbitKept, terms: RabbitTerms): Pro
   });
 }
 
-function configuration(kept: RabbitKept, terms: RabbitTerms): string {
+function configuration(folder: string, kept: RabbitKept, terms: RabbitTerms): string {
   const { ports, agentPassword, callbackSecret } = kept;
   const callback = (path: string): string => `http://127.0.0.1:${ports.callback}/${callbackSecret}/${path}`;
   return [
@@ -181,8 +229,24 @@ function configuration(kept: RabbitKept, terms: RabbitTerms): string {
     'disk_free_limit.absolute = 512MB',
     'channel_max = 256',
     'heartbeat = 60',
+    ...publicListener(folder, terms.listen),
     '',
   ].join('\n');
+}
+
+function publicListener(folder: string, listen: RabbitListen | undefined): readonly string[] {
+  if (listen === undefined) return [];
+  const { hosts, port } = listen;
+  const address = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+  return [
+    ...[...new Set(hosts)].map((host, i) => `listeners.ssl.${i + 1} = ${address(host)}:${port}`),
+    `ssl_options.cacertfile = ${join(folder, 'authority.pem')}`,
+    `ssl_options.certfile = ${join(folder, 'certificate.pem')}`,
+    `ssl_options.keyfile = ${join(folder, 'key.pem')}`,
+    'ssl_options.verify = verify_none',
+    'ssl_options.fail_if_no_peer_cert = false',
+    'ssl_options.versions.1 = tlsv1.3',
+  ];
 }
 
 function launch(

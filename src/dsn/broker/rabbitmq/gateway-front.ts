@@ -1,0 +1,18 @@
+/** A stream that clients reach through our gateway. */
+
+import type { Gateway } from '../../gateway/open-gateway.ts';
+import { observeGateway } from '../observe-gateway.ts';
+import type { Front } from './front.ts';
+
+export function gatewayFront(
+  gateway: Gateway,
+  at: { readonly stream: string; readonly scheme: string; readonly external: string; readonly compute: string },
+): Front {
+  return {
+    port: gateway.port,
+    observe: ({ buffered, bufferedBytes }, lost) =>
+      observeGateway(gateway, { ...at, lost, counters: { buffered, bufferedBytes } }),
+    cut: (isUnwanted, reason) => void gateway.cut(isUnwanted, reason),
+    close: (reason) => gateway.close(reason),
+  };
+}
