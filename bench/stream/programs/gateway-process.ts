@@ -1,10 +1,11 @@
 /**
- * In the middle between Redis clients and a redis-server on a Unix socket, in a process of its own: our application gateway, or a plain relay of ours that knows no protocol.
+ * In the middle between clients and their broker, in a process of its own: our application gateway, or a plain relay of ours that knows no protocol.
  * Orders as one JSON line on stdin, `{"port":n}` on stdout; ends when stdin closes.
  */
 import type net from 'node:net';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../../src/clock.ts';
+import { amqpProtocol } from '../../../src/dsn/gateway/amqp-protocol.ts';
 import { openGateway } from '../../../src/dsn/gateway/open-gateway.ts';
 import { respProtocol } from '../../../src/dsn/gateway/resp-protocol.ts';
 import {
@@ -19,7 +20,9 @@ import { splice } from '../../../src/dsn/sockets/splice.ts';
 
 export interface GatewayOrders {
   readonly kind: 'gateway' | 'plain';
-  readonly path: string;
+  readonly engine: 'redis' | 'amqp';
+  /** A port of the loopback, or a Unix socket. */
+  readonly target: number | string;
   readonly password: string;
 }
 
@@ -27,26 +30,36 @@ const at = { hosts: ['127.0.0.1'], port: 0 };
 const any = { from: 0, to: 0 };
 const NOTHING = new Uint8Array();
 
-async function gateway({ path, password }: GatewayOrders): Promise<number> {
+const reach = (target: number | string) =>
+  typeof target === 'number' ? ({ host: '127.0.0.1', port: target } as const) : ({ path: target } as const);
+
+const MOST = 16 * 1024 * 1024;
+/** An empty table: the load asks nothing of it. */
+const NO_PROPERTIES = Buffer.alloc(0);
+
+async function gateway({ engine, target, password }: GatewayOrders): Promise<number> {
   const opened = await openGateway({
     ...at,
     portRange: any,
     clock: systemClock,
     handshakeTimeoutMs: 10_000,
     maxConnections: 64,
-    protocol: respProtocol({ maxMessageBytes: 16 * 1024 * 1024 }),
+    protocol:
+      engine === 'redis'
+        ? respProtocol({ maxMessageBytes: MOST })
+        : amqpProtocol({ vhost: 'beamway', serverProperties: () => NO_PROPERTIES, maxMessageBytes: MOST }),
     judge: (_address, username, given) =>
-      given === password && (username === 'producer' || username === 'consumer')
-        ? { ok: true, grant: { role: username, credentialId: username } }
+      given === password
+        ? { ok: true, grant: { role: username === 'consumer' ? 'consumer' : 'producer', credentialId: username } }
         : { ok: false, reason: 'unknown credential' },
-    upstream: ({ role }) => ({ at: { path }, username: role, password }),
+    upstream: ({ role }) => ({ at: reach(target), username: engine === 'redis' ? role : 'beamway', password }),
     onEvent: () => undefined,
   });
   return opened.port;
 }
 
 /** The same sockets, slabs and splices, and nothing looked at. */
-async function plain({ path }: GatewayOrders): Promise<number> {
+async function plain({ target }: GatewayOrders): Promise<number> {
   const inPlace = await canReadInPlace();
   const pool = openSlabPool();
   const accept = (accepted: net.Socket): void => {
@@ -56,7 +69,7 @@ async function plain({ path }: GatewayOrders): Promise<number> {
       target: proxy(() => ends.client),
       resume: () => void ends.broker?.resume(),
     });
-    ends.broker = connectSocket({ path }, down);
+    ends.broker = connectSocket(reach(target), down);
     const up = splice({ pool, target: ends.broker, resume: () => void ends.client?.resume() });
     ends.client = adoptSocket(accepted, up, inPlace);
     down.begin(NOTHING);

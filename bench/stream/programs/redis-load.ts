@@ -5,21 +5,7 @@
 import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-
-export interface LoadOrders {
-  readonly port: number;
-  readonly password: string;
-  readonly bytes: number;
-  readonly messages: number;
-  readonly checksummed: boolean;
-}
-
-export interface LoadReport {
-  readonly rate: number;
-  readonly messages: number;
-  /** Of all payloads in their order, as sent and as read; empty where not asked for. */
-  readonly digests: readonly [string, string] | readonly [];
-}
+import type { LoadOrders, LoadReport } from '../gateway-figures.ts';
 
 const OUTSTANDING = 64;
 const BATCH = '64';
