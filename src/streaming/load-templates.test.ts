@@ -34,6 +34,7 @@ test('the example facility holds its templates', () => {
   assert.deepEqual([...loadTemplates(loadFacility(EXAMPLE)).keys()].sort(), [
     'deleria',
     'deleria-rabbitmq',
+    'deleria-routed',
     'lcls-frames',
     'lcls-results',
     'lclstreamer',

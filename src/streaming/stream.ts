@@ -67,7 +67,7 @@ export interface Stream {
 /** Terms of a lease that never change while the stream lives. */
 export interface LeaseTerms {
   readonly engine: 'relay' | 'redis' | 'rabbitmq';
-  readonly mode?: 'direct' | 'l7';
+  readonly mode?: 'direct' | 'l4' | 'l7';
   readonly kind?: 'shared' | 'dedicated';
   readonly enclave?: string;
   readonly queues?: number;

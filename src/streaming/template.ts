@@ -22,7 +22,7 @@ const ENGINES: Readonly<
 > = {
   relay: { mode: ['direct'], overflow: ['wait', 'drop-oldest'] },
   redis: { mode: ['l7'], overflow: ['refuse'] },
-  rabbitmq: { mode: ['l7', 'direct'], overflow: ['refuse'] },
+  rabbitmq: { mode: ['l7', 'l4', 'direct'], overflow: ['refuse'] },
 };
 
 /** RabbitMQ 3.10's own bound of a message; nobody else sees it in mode `direct`. */
@@ -38,7 +38,7 @@ export const templateSchema = z
     queueType: z.enum(['classic', 'quorum']).default('classic'),
     /** On the port that users reach, with the node's certificate from the facility's own authority. */
     tls: z.enum(['required', 'off']).default('off'),
-    mode: z.enum(['direct', 'l7']),
+    mode: z.enum(['direct', 'l4', 'l7']),
     admission: z.enum(['credential', 'address']),
     delivery: z.enum(['at-most-once', 'redeliver']),
     overflow: z.enum(['wait', 'drop-oldest', 'refuse']),
@@ -62,10 +62,10 @@ export const templateSchema = z
     if (!overflow.includes(t.overflow)) wrong('overflow', `engine ${t.engine} can ${overflow.join(' or ')}`);
     if (t.engine !== 'relay' && t.admission !== 'credential')
       wrong('admission', `engine ${t.engine} admits by credential`);
-    if (t.engine === 'rabbitmq' && t.mode === 'direct' && t.tls !== 'required')
+    if (t.engine === 'rabbitmq' && t.mode !== 'l7' && t.tls !== 'required')
       wrong('tls', 'clients that reach RabbitMQ themselves do so by TLS: required');
-    if (t.engine === 'rabbitmq' && t.mode === 'direct' && t.maxMessageBytes !== RABBITMQ_MESSAGE_BYTES)
-      wrong('maxMessageBytes', `in mode direct RabbitMQ alone bounds a message: ${RABBITMQ_MESSAGE_BYTES}`);
+    if (t.engine === 'rabbitmq' && t.mode !== 'l7' && t.maxMessageBytes !== RABBITMQ_MESSAGE_BYTES)
+      wrong('maxMessageBytes', `in the modes direct and l4 RabbitMQ alone bounds a message: ${RABBITMQ_MESSAGE_BYTES}`);
     if (t.engine === 'relay' && t.tls === 'required') wrong('tls', 'a relay speaks ZMTP, which has no TLS');
     if (
       t.engine !== 'rabbitmq' &&

@@ -29,7 +29,7 @@ export const leaseSchema = z.strictObject({
   project: z.string(),
   engine: z.enum(['relay', 'redis', 'rabbitmq']),
   mode: z
-    .enum(['direct', 'l7'])
+    .enum(['direct', 'l4', 'l7'])
     .default('l7')
     .describe('Of a broker: reached by clients themselves, or behind our gateway'),
   kind: z

@@ -7,10 +7,12 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
+import { freePorts } from '../../free-ports.ts';
 import { checkPassword } from '../admit.ts';
 import type { NodeCertificate } from '../certificate/node-certificate.ts';
 import { amqpProtocol } from '../gateway/amqp-protocol.ts';
 import { openGateway } from '../gateway/open-gateway.ts';
+import { endRouter, keptRouterPort } from '../router/tcp-router.ts';
 import { listen } from '../sockets/listen.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { judgeLease, unwantedIn } from './judge-lease.ts';
@@ -18,10 +20,11 @@ import { needCertificate } from './need-certificate.ts';
 import { LEFT_BEHIND, observeClosed } from './observe-gateway.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { type DirectUser, gatewayUser } from './rabbitmq/answer-callback.ts';
-import { directFront } from './rabbitmq/direct-front.ts';
+import { type DirectFrontOptions, directFront } from './rabbitmq/direct-front.ts';
 import type { Front } from './rabbitmq/front.ts';
 import { gatewayFront } from './rabbitmq/gateway-front.ts';
-import { type KeptRabbit, keepRabbit } from './rabbitmq/keep-rabbit.ts';
+import { type KeepRabbitOptions, type KeptRabbit, keepRabbit } from './rabbitmq/keep-rabbit.ts';
+import { l4Front } from './rabbitmq/l4-front.ts';
 import { EMPTY_SIGHT, type QueueSight } from './rabbitmq/management.ts';
 import { isRunning, type RabbitServer, rabbitProgram } from './rabbitmq/rabbit-server.ts';
 
@@ -87,8 +90,8 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     if (those.length === 0) empty.push(key);
   }
 
-  const bufferOf = (house: House): number =>
-    [...streams.values()].filter((s) => s.house === house).reduce((sum, s) => sum + s.lease.bufferBytes, 0);
+  /** Of all RabbitMQs together: they share the host's memory. */
+  const buffers = (): number => [...streams.values()].reduce((sum, s) => sum + s.lease.bufferBytes, 0);
 
   const houseOf = (key: string): House => {
     const known = houses.get(key);
@@ -106,15 +109,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         clock: deps.clock,
         isOpen: (stream) => streams.has(stream),
         direct: (username) => directUser(username),
-        ...(isPublic(key)
-          ? {
-              listen: {
-                hosts: [deps.external, deps.compute],
-                choosePort: () => choosePort(deps),
-                pem: deps.certificate.pem,
-              },
-            }
-          : {}),
+        ...listenOf(deps, key),
         async onUp() {
           deps.log.info({ rabbitmq: key }, 'a RabbitMQ is up');
           for (const [stream, held] of streams)
@@ -150,7 +145,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     if (held === undefined || server === undefined) return;
     await server.management.ensureHost({ ...held.lease });
     if (held.front !== undefined) return;
-    held.front = held.lease.mode === 'direct' ? direct(stream, held) : await gateway(stream, held, server);
+    held.front = await FRONTS[held.lease.mode](stream, held, server);
   };
   const gateway = async (stream: string, held: Held, server: RabbitServer): Promise<Front> => {
     const opened = await openGateway({
@@ -182,23 +177,44 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     const scheme = held.lease.tls ? 'amqps' : 'amqp';
     return gatewayFront(opened, { stream, scheme, external: deps.external, compute: deps.compute });
   };
-  const direct = (stream: string, held: Held): Front =>
-    directFront({
-      ...{ stream, external: deps.external, compute: deps.compute, clock: deps.clock },
-      port: held.house.rabbit.publicPort(),
-      management: () => held.house.rabbit.server()?.management,
-      admitted: held.admitted,
-      roleOf: (username) => directUser(username)?.role,
-      isUnwanted(username, address) {
-        const { reason, isUnwanted } = unwantedIn(held.lease, held.local, deps.clock.now());
-        return isUnwanted({ credentialId: username }, address) ? { reason } : undefined;
+  const directOptions = (stream: string, held: Held, port: number): DirectFrontOptions => ({
+    ...{ stream, external: deps.external, compute: deps.compute, clock: deps.clock },
+    port,
+    management: () => held.house.rabbit.server()?.management,
+    admitted: held.admitted,
+    roleOf: (username) => directUser(username)?.role,
+    isUnwanted(username, address) {
+      const { reason, isUnwanted } = unwantedIn(held.lease, held.local, deps.clock.now());
+      return isUnwanted({ credentialId: username }, address) ? { reason } : undefined;
+    },
+    onEvent: (kind, detail) => deps.onEvent({ stream, kind, detail }),
+  });
+  const FRONTS: Readonly<Record<Lease['mode'], (stream: string, held: Held, server: RabbitServer) => Promise<Front>>> =
+    {
+      l7: gateway,
+      async direct(stream, held) {
+        return directFront(directOptions(stream, held, held.house.rabbit.publicPort()));
       },
-      onEvent: (kind, detail) => deps.onEvent({ stream, kind, detail }),
-    });
+      async l4(stream, held) {
+        const { external, compute } = deps;
+        const folder = routerOf(held.house, stream);
+        const port = deps.remembered(stream)?.port ?? keptRouterPort(folder) ?? (await choosePort(deps));
+        return l4Front({
+          ...directOptions(stream, held, port),
+          routerFolder: folder,
+          router: {
+            ...{ external, compute, port, target: held.house.rabbit.publicPort() },
+            maxConnections: held.lease.maxConnections,
+          },
+          allowed: () => held.lease.externalAddresses,
+          log: deps.log,
+        });
+      },
+    };
   /** Whom RabbitMQ asks about that connects to it without us between. */
   const directUser = (username: string): DirectUser | undefined => {
     for (const [stream, held] of streams) {
-      if (held.lease.mode !== 'direct') continue;
+      if (held.lease.mode === 'l7') continue;
       const { lease, local } = held;
       const found =
         local.find((c) => c.username === username) ?? lease.credentials.find((c) => c.username === username);
@@ -271,9 +287,9 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         }
         const house = houseOf(keyOf(lease));
         const most = Math.floor(deps.watermarkBytes * MOST_OF_WATERMARK);
-        const free = most - bufferOf(house);
+        const free = most - buffers();
         if (lease.bufferBytes > free)
-          throw new Error(`the RabbitMQ of this node has ${free} of its ${most} buffer bytes left`);
+          throw new Error(`RabbitMQ on this node has ${free} of its ${most} buffer bytes left`);
         house.stopIdle();
         house.unwanted.delete(stream);
         // Before the virtual host is made: whoever finds it knows whose it is.
@@ -291,6 +307,8 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         streams.delete(stream);
         house.unwanted.add(stream);
         await held?.front?.close(reason);
+        // Of a stream that an earlier run left, the front is not there, and its router may be.
+        await endRouter(routerOf(house, stream), deps.clock);
         if (key.startsWith('shared-')) await removeHost(house, stream).catch(said(stream));
         return { house, key };
       });
@@ -316,13 +334,25 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
   };
 }
 
+const routerOf = (house: House, stream: string): string => join(house.folder, 'routers', stream);
+
 /** Those that clients reach themselves are others than those behind our gateway: the latter stay on no network. */
 function keyOf({ kind, mode, stream, enclave }: Lease): string {
-  const reach = mode === 'direct' ? 'direct-' : '';
+  const reach = mode === 'l7' ? '' : `${mode}-`;
   return kind === 'dedicated' ? `own-${reach}${stream}` : `shared-${reach}${enclave}`;
 }
 
-const isPublic = (key: string): boolean => /^(?:own|shared)-direct-/.test(key);
+/** Where clients, or the router before them, reach the RabbitMQ of a house. */
+function listenOf(deps: RabbitmqBrokerDeps, key: string): Pick<KeepRabbitOptions, 'listen'> {
+  const reach = /^(?:own|shared)-(direct|l4)-/.exec(key)?.[1];
+  const { pem } = deps.certificate;
+  const { external, compute } = deps;
+  if (reach === 'direct')
+    return { listen: { hosts: [external, compute], choosePort: () => choosePort(deps), pem, proxied: false } };
+  if (reach !== 'l4') return {};
+  const choose = async (): Promise<number> => (await freePorts(1))[0] ?? 0;
+  return { listen: { hosts: ['127.0.0.1'], choosePort: choose, pem, proxied: true } };
+}
 
 /** A free one on both interfaces, within the node's range. */
 async function choosePort(deps: RabbitmqBrokerDeps): Promise<number> {

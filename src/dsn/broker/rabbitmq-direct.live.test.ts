@@ -1,13 +1,16 @@
-// Mode `direct` with a real RabbitMQ: clients speak TLS with the broker itself, and the node still says who gets in, from where, and what each may do; revoking ends what is connected.
+// Modes `direct` and `l4` with a real RabbitMQ and a real HAProxy: clients speak TLS with the broker itself, and the node still says who gets in, from where, and what each may do; revoking
+// ends what is connected.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { systemClock } from '../../clock.ts';
 import { makeAuthority, signNodeCertificate } from '../../identity/authority/certificates.ts';
 import { nodeCertificate } from '../certificate/node-certificate.ts';
+import { routerProgram } from '../router/tcp-router.ts';
 import {
   connect,
   credential,
@@ -38,8 +41,11 @@ before(async () => {
   });
   node = testBroker(join(place, 'node'), 2048 * MIB, certificate);
 });
-after(async () => {
+// Names of credentials are one stream's; those of these tests are used again.
+afterEach(async () => {
   for (const { stream } of node?.broker.observe() ?? []) await node.broker.close(stream, 'the test is over');
+});
+after(async () => {
   await node?.broker.stop();
   rmSync(place, { recursive: true, force: true });
 });
@@ -142,4 +148,91 @@ test('a revoked credential’s connection is ended with the reason; a job’s is
   await (await b.connection.createChannel()).checkQueue('frames');
   await node.broker.close(lease.stream, 'released');
   await until('it is ended too', () => b.errors.length > 0);
+});
+
+const noRouter = skip || (routerProgram() === undefined ? 'no HAProxy; Debian: apt-get install haproxy' : false);
+const routersOf = (enclave: string): string => join(place, 'node', `shared-l4-${enclave}`, 'routers');
+
+test('through the packet router octets arrive, RabbitMQ sees who it is, and a router that is killed is there again at its port', {
+  skip: noRouter,
+  timeout,
+}, async () => {
+  const { lease, seen, as, port } = await opened({ mode: 'l4' });
+  const [pro, con] = [await as('pro'), await as('con')];
+  const [sent, got] = [createHash('sha256'), createHash('sha256')];
+  const out = await pro.connection.createConfirmChannel();
+  const into = await con.connection.createChannel();
+  await into.prefetch(8);
+  const COUNT = 60;
+  let received = 0;
+  const all = new Promise<void>((resolve) => {
+    void into.consume('frames', (message) => {
+      if (message === null) return;
+      got.update(message.content);
+      setTimeout(() => into.ack(message), received % 7 === 0 ? 3 : 0);
+      if (++received === COUNT) setTimeout(resolve, 50);
+    });
+  });
+  for (let i = 0; i < COUNT; i++) {
+    const frame = randomBytes(1 + ((i * 104_729) % MIB));
+    sent.update(frame);
+    out.sendToQueue('frames', frame);
+  }
+  await out.waitForConfirms();
+  await all;
+  assert.equal(got.digest('hex'), sent.digest('hex'));
+  await until('both are seen', () => seen()?.connections.length === 2);
+  assert.ok(seen()?.connections.every((c) => c.remoteAddress === '127.0.0.1'));
+  const { pid } = JSON.parse(readFileSync(join(routersOf('open'), lease.stream, 'process.json'), 'utf8')) as {
+    pid: number;
+  };
+  const closed = new Promise((resolve) => pro.connection.once('close', resolve));
+  process.kill(pid, 'SIGKILL');
+  await closed;
+  await until('it is there again', async () => {
+    await node.broker.ensure(lease, []); // as the agent does each second
+    const again = await as('pro').catch(() => undefined);
+    await again?.connection.close();
+    return again !== undefined;
+  });
+  assert.equal(portOf(node.broker, lease.stream), port);
+  await node.broker.close(lease.stream, 'released');
+  assert.deepEqual(readdirSync(routersOf('open')), []);
+});
+
+test('an address that is not listed does not get a connection; one that is taken off the list is cut; a revoked credential too', {
+  skip: noRouter,
+  timeout,
+}, async () => {
+  const { lease, port, as } = await opened({ mode: 'l4', externalAddresses: ['127.0.0.0/8'] });
+  const from = (localAddress: string): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = net.connect({ port, host: '127.0.0.1', localAddress });
+      socket.on('error', () => undefined);
+      socket.on('close', () => resolve('closed'));
+      // TLS is spoken by nobody here: what matters is whether the connection is kept.
+      setTimeout(() => resolve(socket.destroyed ? 'closed' : 'kept'), 400);
+      after(() => socket.destroy());
+    });
+  assert.equal(await from('127.0.0.9'), 'kept');
+  const cut = new Promise((resolve) => {
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress: '127.0.0.9' });
+    socket.on('error', () => undefined);
+    socket.once('close', resolve);
+  });
+  const con = await as('con');
+  await node.broker.ensure({ ...lease, externalAddresses: ['127.0.0.1/32'] }, []);
+  await cut;
+  await until('the list is in force', async () => (await from('127.0.0.9')) === 'closed');
+  assert.equal(await from('127.0.0.1'), 'kept');
+  await (await con.connection.createChannel()).checkQueue('frames');
+  const ended = new Promise((resolve) => con.connection.once('close', resolve));
+  const began = performance.now();
+  const credentials = lease.credentials.filter((c) => c.id !== 'con');
+  await node.broker.ensure({ ...lease, externalAddresses: ['127.0.0.1/32'], credentials }, []);
+  await ended;
+  process.stdout.write(`# revoked to closed, l4: ${(performance.now() - began).toFixed(0)} ms\n`);
+  assert.match(con.errors.join(), /its credential was revoked/);
+  await node.broker.close(lease.stream, 'released');
+  assert.ok(!existsSync(join(routersOf('open'), lease.stream)));
 });

@@ -30,6 +30,7 @@ export interface KeepRabbitOptions {
     readonly hosts: readonly string[];
     readonly choosePort: () => Promise<number>;
     readonly pem: RabbitListen['pem'];
+    readonly proxied: boolean;
   };
   /** It answers: at first, and again after it was away. */
   readonly onUp: () => Promise<void>;

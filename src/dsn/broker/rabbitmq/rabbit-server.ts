@@ -54,6 +54,8 @@ export interface RabbitListen {
   readonly hosts: readonly string[];
   readonly port: number;
   readonly pem: () => NodePem | undefined;
+  /** Whoever connects says first for whom, by PROXY protocol: only a router does. */
+  readonly proxied: boolean;
 }
 
 export interface RabbitServer {
@@ -122,7 +124,7 @@ export async function startRabbit(folder: string, terms: RabbitTerms, clock: Clo
   const amqp = { host: '127.0.0.1', port: kept.ports.amqp };
   const until = clock.monotonic() + START_MS;
   for (;;) {
-    const serverProperties = await askProperties(amqp).catch(() => undefined);
+    const serverProperties = await askProperties(amqp, terms.listen?.proxied === true).catch(() => undefined);
     if (serverProperties !== undefined && (await management.look().catch(() => undefined)) !== undefined)
       return { amqp, management, serverProperties, isAlive: () => isAlive(running), pid: () => running.pid };
     if (!isAlive(running)) throw new Error(`RabbitMQ ended while it started: ${lastLines(folder)}`);
@@ -236,7 +238,7 @@ function configuration(folder: string, kept: RabbitKept, terms: RabbitTerms): st
 
 function publicListener(folder: string, listen: RabbitListen | undefined): readonly string[] {
   if (listen === undefined) return [];
-  const { hosts, port } = listen;
+  const { hosts, port, proxied } = listen;
   const address = (host: string): string => (host.includes(':') ? `[${host}]` : host);
   return [
     ...[...new Set(hosts)].map((host, i) => `listeners.ssl.${i + 1} = ${address(host)}:${port}`),
@@ -246,6 +248,7 @@ function publicListener(folder: string, listen: RabbitListen | undefined): reado
     'ssl_options.verify = verify_none',
     'ssl_options.fail_if_no_peer_cert = false',
     'ssl_options.versions.1 = tlsv1.3',
+    `proxy_protocol = ${proxied}`,
   ];
 }
 
@@ -269,7 +272,7 @@ function launch(
 }
 
 /** Begins a connection, reads Connection.Start, and goes away again. */
-function askProperties(amqp: { readonly host: string; readonly port: number }): Promise<Buffer> {
+function askProperties(amqp: { readonly host: string; readonly port: number }, proxied: boolean): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let octets: Buffer = Buffer.alloc(0);
     const socket = net.connect({ ...amqp, timeout: ASK_MS });
@@ -277,7 +280,11 @@ function askProperties(amqp: { readonly host: string; readonly port: number }): 
       socket.destroy();
       act();
     };
-    socket.on('connect', () => socket.write(PROTOCOL_HEADER));
+    socket.on('connect', () => {
+      // RabbitMQ 3.10 does not survive UNKNOWN.
+      if (proxied) socket.write(`PROXY TCP4 127.0.0.1 127.0.0.1 1 ${amqp.port}\r\n`);
+      socket.write(PROTOCOL_HEADER);
+    });
     socket.on('timeout', () => end(() => reject(new Error('it does not answer'))));
     socket.on('error', (cause) => end(() => reject(cause)));
     socket.on('close', () => reject(new Error('it closed the connection')));
