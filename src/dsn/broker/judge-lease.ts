@@ -33,7 +33,9 @@ export function unwantedIn(lease: Lease, local: readonly LocalCredential[], nowM
   const leased = new Set(lease.credentials.filter((c) => c.expiresAtMs > nowMs).map((c) => c.id));
   return {
     reason: lease.externalShut ? SHUT : 'its credential was revoked or has expired',
-    isUnwanted: ({ credentialId }: { readonly credentialId: string }, address: string): boolean =>
-      !own.has(credentialId) && (lease.externalShut || !leased.has(credentialId) || !allowed.check(address)),
+    /** `address` undefined: a router has judged it. */
+    isUnwanted: ({ credentialId }: { readonly credentialId: string }, address: string | undefined): boolean =>
+      !own.has(credentialId) &&
+      (lease.externalShut || !leased.has(credentialId) || (address !== undefined && !allowed.check(address))),
   };
 }

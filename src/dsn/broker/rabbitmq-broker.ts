@@ -185,7 +185,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     roleOf: (username) => directUser(username)?.role,
     isUnwanted(username, address) {
       const { reason, isUnwanted } = unwantedIn(held.lease, held.local, deps.clock.now());
-      return isUnwanted({ credentialId: username }, address) ? { reason } : undefined;
+      return isUnwanted({ credentialId: username }, judgedBy(held.lease, address)) ? { reason } : undefined;
     },
     onEvent: (kind, detail) => deps.onEvent({ stream, kind, detail }),
   });
@@ -228,7 +228,8 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
           return ok;
         },
         mayComeFrom(address) {
-          if (unwantedIn(lease, local, deps.clock.now()).isUnwanted({ credentialId: found.id }, address)) return false;
+          const { isUnwanted } = unwantedIn(lease, local, deps.clock.now());
+          if (isUnwanted({ credentialId: found.id }, judgedBy(lease, address))) return false;
           // Remembered before RabbitMQ is told: what is let in now can be ended from now on.
           const from = held.admitted.get(username) ?? new Set();
           held.admitted.set(username, from.add(address));
@@ -333,6 +334,9 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     },
   };
 }
+
+/** RabbitMQ 3.10 asks with the address of the router, not of whom it stands for: measured with the two apart. */
+const judgedBy = ({ mode }: Lease, address: string): string | undefined => (mode === 'l4' ? undefined : address);
 
 const routerOf = (house: House, stream: string): string => join(house.folder, 'routers', stream);
 
