@@ -15,6 +15,7 @@ export function testLease(change: Partial<Lease> = {}): Lease {
     queues: 1,
     queueType: 'classic',
     tls: false,
+    bytesPerSecond: 0,
     admission: 'credential',
     delivery: 'redeliver',
     overflow: 'wait',

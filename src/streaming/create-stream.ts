@@ -112,7 +112,7 @@ interface StreamFacts {
 
 function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
   const { template, parameters } = facts;
-  const { lifetimeSeconds, bufferBytes, externalAddresses, consumerListens, queues } = parameters;
+  const { lifetimeSeconds, bufferBytes, externalAddresses, consumerListens, queues, bytesPerSecond } = parameters;
   return {
     id: newId('str'),
     project: input.target.project.name,
@@ -125,6 +125,7 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
       externalAddresses,
       ...(consumerListens.length > 0 ? { consumerListens } : {}),
       ...(template.parameters.queues === undefined ? {} : { queues }),
+      ...(template.parameters.bytesPerSecond === undefined ? {} : { bytesPerSecond }),
     },
     lease: {
       engine: template.engine,
@@ -134,6 +135,7 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
       queues,
       queueType: template.queueType,
       tls: template.tls === 'required',
+      bytesPerSecond,
       admission: template.admission,
       delivery: template.delivery,
       overflow: template.overflow,

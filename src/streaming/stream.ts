@@ -73,6 +73,7 @@ export interface LeaseTerms {
   readonly queues?: number;
   readonly queueType?: 'classic' | 'quorum';
   readonly tls?: boolean;
+  readonly bytesPerSecond?: number;
   readonly admission: 'credential' | 'address';
   readonly delivery: 'at-most-once' | 'redeliver';
   readonly overflow: 'wait' | 'drop-oldest' | 'refuse';

@@ -159,6 +159,7 @@ async function leasesFor(
       queues: terms.queues ?? 1,
       queueType: terms.queueType ?? 'classic',
       tls: terms.tls ?? false,
+      bytesPerSecond: terms.bytesPerSecond ?? 0,
       externalShut,
       stream: stream.id,
       project: stream.project,

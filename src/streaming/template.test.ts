@@ -16,6 +16,7 @@ test('parameters that are left out take their defaults', () => {
       externalAddresses: ['127.0.0.0/8'],
       consumerListens: [],
       queues: 1,
+      bytesPerSecond: 0,
     },
   });
 });

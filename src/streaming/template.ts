@@ -25,6 +25,9 @@ const ENGINES: Readonly<
   rabbitmq: { mode: ['l7', 'l4', 'direct'], overflow: ['refuse'] },
 };
 
+/** A read of a gateway is at most 1 MiB; at this rate it stops reading for 16 s, well within a heartbeat of 60 s. */
+const LEAST_RATE = 65_536;
+
 /** RabbitMQ 3.10's own bound of a message; nobody else sees it in mode `direct`. */
 const RABBITMQ_MESSAGE_BYTES = 134_217_728;
 
@@ -53,6 +56,7 @@ export const templateSchema = z
       externalAddresses: boundedList,
       consumerListens: boundedList.optional(),
       queues: boundedInteger.optional(),
+      bytesPerSecond: boundedInteger.optional(),
     }),
   })
   .superRefine((t, context) => {
@@ -66,6 +70,11 @@ export const templateSchema = z
       wrong('tls', 'clients that reach RabbitMQ themselves do so by TLS: required');
     if (t.engine === 'rabbitmq' && t.mode !== 'l7' && t.maxMessageBytes !== RABBITMQ_MESSAGE_BYTES)
       wrong('maxMessageBytes', `in the modes direct and l4 RabbitMQ alone bounds a message: ${RABBITMQ_MESSAGE_BYTES}`);
+    const rate = t.parameters.bytesPerSecond;
+    if (rate !== undefined && t.mode !== 'l7')
+      wrong('parameters.bytesPerSecond', 'only our gateway (mode l7) bounds octets a second');
+    if (rate !== undefined && rate.min < LEAST_RATE)
+      wrong('parameters.bytesPerSecond', `at least ${LEAST_RATE}: below, one read could outlast a heartbeat`);
     if (t.engine === 'relay' && t.tls === 'required') wrong('tls', 'a relay speaks ZMTP, which has no TLS');
     if (
       t.engine !== 'rabbitmq' &&
@@ -95,9 +104,12 @@ export interface Parameters {
   readonly consumerListens: readonly string[];
   /** 1 where the template has no such parameter. */
   readonly queues: number;
+  /** What all clients together may put in; 0, no bound, where the template has no such parameter. */
+  readonly bytesPerSecond: number;
 }
 
 const ONE = { default: 1, min: 1, max: 1 } as const;
+const NO_BOUND = { default: 0, min: 0, max: 0 } as const;
 
 export type Checked = { readonly parameters: Parameters } | { readonly errors: readonly FieldError[] };
 
@@ -110,8 +122,8 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
     if (!Object.hasOwn(bounds, name))
       wrong(name, `template ${template.name} has no such parameter; it has ${Object.keys(bounds).join(', ')}`);
   }
-  const integer = (name: 'bufferBytes' | 'lifetimeSeconds' | 'queues'): number => {
-    const { default: fallback, min, max } = bounds[name] ?? ONE;
+  const integer = (name: 'bufferBytes' | 'lifetimeSeconds' | 'queues' | 'bytesPerSecond'): number => {
+    const { default: fallback, min, max } = bounds[name] ?? (name === 'queues' ? ONE : NO_BOUND);
     const value = given[name] ?? fallback;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value;
     wrong(name, `must be an integer from ${min} to ${max}`);
@@ -138,6 +150,7 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
     bufferBytes: integer('bufferBytes'),
     lifetimeSeconds: integer('lifetimeSeconds'),
     queues: integer('queues'),
+    bytesPerSecond: integer('bytesPerSecond'),
     externalAddresses: list('externalAddresses', isCidr, 'addresses such as 192.0.2.0/24 or 2001:db8::/32'),
     consumerListens: list(
       'consumerListens',

@@ -39,6 +39,7 @@ export const leaseSchema = z.strictObject({
   enclave: z.string().default('open').describe('No broker is shared between enclaves'),
   queues: z.int().default(1).describe('Of a rabbitmq stream: at most so many, each with its equal part of the buffer'),
   queueType: z.enum(['classic', 'quorum']).default('classic'),
+  bytesPerSecond: z.int().min(0).default(0).describe('At a gateway: what all clients together may put in; 0: no bound'),
   tls: z.boolean().default(false).describe('Its ports speak TLS 1.3, and nothing else'),
   admission: z.enum(['credential', 'address']),
   delivery: z.enum(['at-most-once', 'redeliver']),

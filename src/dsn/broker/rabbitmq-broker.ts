@@ -161,6 +161,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         serverProperties: () => (held.house.rabbit.server() ?? server).serverProperties,
         maxMessageBytes: held.lease.maxMessageBytes,
       }),
+      bytesPerSecond: () => held.lease.bytesPerSecond,
       judge(remoteAddress, username, password) {
         const asked = { username, password, remoteAddress, nowMs: deps.clock.now() };
         const verdict = judgeLease(held.lease, held.local, asked);

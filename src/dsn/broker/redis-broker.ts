@@ -68,6 +68,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
       maxConnections: lease.maxConnections,
       tls: lease.tls ? deps.certificate.context : undefined,
       protocol: respProtocol(lease),
+      bytesPerSecond: () => (state.current?.lease ?? lease).bytesPerSecond,
       judge(remoteAddress, username, password) {
         const { lease: now, local: own } = state.current ?? { lease, local };
         const verdict = judgeLease(now, own, { username, password, remoteAddress, nowMs: deps.clock.now() });

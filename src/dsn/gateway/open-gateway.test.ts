@@ -238,3 +238,59 @@ test('where TLS is spoken, who speaks without, with an older version, or to anot
   assert.ok(reasons.includes('the node has no certificate'));
   await gateway.close('the test is over');
 });
+
+test('a stream’s bound on octets a second holds for all its clients together; time moved on lets the rest through, whole', async () => {
+  const RATE = 4 * MIB;
+  let now = 0;
+  const due: { readonly at: number; readonly act: () => void }[] = [];
+  const clock = {
+    now: () => now,
+    monotonic: () => now,
+    after(ms: number, act: () => void) {
+      const entry = { at: now + ms, act };
+      due.push(entry);
+      return () => void due.splice(0, due.length, ...due.filter((d) => d !== entry));
+    },
+  };
+  const moveOn = (ms: number): void => {
+    now += ms;
+    for (const { act } of due.filter((d) => d.at <= now && due.splice(due.indexOf(d), 1).length > 0)) act();
+  };
+  const broker = await playedBroker('rate');
+  const gateway = await openGateway({
+    ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock, handshakeTimeoutMs: 1e9 },
+    ...{ maxConnections: 4, protocol: respProtocol({ maxMessageBytes: 64 * MIB }), bytesPerSecond: () => RATE },
+    onEvent: () => undefined,
+    judge: (_address, username) => ({ ok: true, grant: { role: 'producer', credentialId: username } }),
+    upstream: () => ({ at: { path: broker.path }, username: 'u', password: 'p' }),
+  });
+  const EACH = 10 * MIB;
+  const clients = ['a', 'b'].map((name) => {
+    const client = net.connect(gateway.port, '127.0.0.1').on('error', () => undefined);
+    client.resume();
+    client.write(command('AUTH', name, 'p'));
+    client.write(`*2\r\n$4\r\nXADD\r\n$${EACH}\r\n`);
+    client.write(Buffer.alloc(EACH, name));
+    client.write('\r\n');
+    return client;
+  });
+  const most = 2 * EACH;
+  // No more than burst, rate, and one read of each client: 1 MiB.
+  const allowed = (): number => RATE * 0.25 + (now * RATE) / 1000 + 2 * MIB;
+  for (let turns = 0; gateway.counters().bytesIn < most; turns++) {
+    assert.ok(turns < 2000, `${gateway.counters().bytesIn} of ${most}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.ok(gateway.counters().bytesIn <= allowed(), `${gateway.counters().bytesIn} at ${now} ms`);
+    moveOn(20);
+  }
+  assert.ok(now >= ((most - RATE * 0.25 - 2 * MIB) * 1000) / RATE);
+  for (const client of clients) client.destroy();
+  // Who is made to wait is not read from, so that it went away is seen when its time has come.
+  for (let turns = 0; gateway.counters().slabs > 0; turns++) {
+    assert.ok(turns < 2000, `${gateway.counters().slabs} slabs are left`);
+    moveOn(20);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  await gateway.close('the test is over');
+  broker.close();
+});

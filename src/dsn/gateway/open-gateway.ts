@@ -7,6 +7,7 @@ import { adoptTls } from '../sockets/adopt-tls.ts';
 import { listen } from '../sockets/listen.ts';
 import { openSlabPool } from '../sockets/slab.ts';
 import type { Grant, Judgement, Protocol, Upstream } from './protocol.ts';
+import { streamRate } from './rate.ts';
 import { openSession, type Session } from './session.ts';
 
 export interface GatewayOptions {
@@ -20,6 +21,8 @@ export interface GatewayOptions {
   readonly judge: (remoteAddress: string, username: string, password: string) => Judgement;
   readonly upstream: (grant: Grant) => Upstream;
   readonly onEvent: (kind: 'connected' | 'disconnected' | 'refused', detail: Readonly<Record<string, unknown>>) => void;
+  /** Of what all clients together put in, octets a second; 0 or left out: no bound. */
+  readonly bytesPerSecond?: () => number;
   /** TLS is spoken where this is given; undefined while the node has no certificate: nobody is let in. */
   readonly tls?: (() => SecureContext | undefined) | undefined;
   /** False forces the plain reader; for tests. */
@@ -64,6 +67,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const inPlace = options.readInPlace ?? (await canReadInPlace());
   const pool = openSlabPool();
   const sessions = new Map<Session, number>();
+  const rate = streamRate(clock, options.bytesPerSecond ?? (() => 0));
   let next = 1;
   const past = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, redelivered: 0 };
   let refused = 0;
@@ -91,6 +95,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const session = openSession({
       ...options,
       pool,
+      spend: rate.spend,
       openSocket: (reader) =>
         context === undefined ? adoptSocket(accepted, reader, inPlace) : adoptTls(accepted, reader, context),
       onKnown(known) {

@@ -15,6 +15,8 @@ export interface SessionOptions {
   readonly protocol: Protocol;
   readonly handshakeTimeoutMs: number;
   readonly openSocket: (reader: InPlaceReader) => net.Socket;
+  /** Of what was read from the client: how long nothing more is to be read. */
+  readonly spend: (octets: number) => number;
   readonly judge: (remoteAddress: string, username: string, password: string) => Judgement;
   readonly upstream: (grant: Grant) => Upstream;
   /** Called once the broker has taken it. */
@@ -67,11 +69,25 @@ export function openSession(options: SessionOptions): Session {
   let parting: Uint8Array | string | undefined;
   let broker: MeasuredSocket | undefined;
   let stopTimer = (): void => undefined;
+  /** More came than the stream's rate allows: not read until its time has come, though the broker would take it. */
+  let slowed = false;
+  let stopWait = (): void => undefined;
 
   const reader: InPlaceReader = {
     region: () => up?.region() ?? small,
     filled(count) {
-      if (up !== undefined) return up.filled(count);
+      if (up !== undefined) {
+        const waitMs = options.spend(count);
+        const goOn = up.filled(count);
+        if (waitMs < 1) return goOn;
+        stopWait();
+        slowed = true;
+        stopWait = clock.after(waitMs, () => {
+          slowed = false;
+          client.resume();
+        });
+        return false;
+      }
       if (refused) return false;
       return take(handshake.fromClient(Buffer.from(small.subarray(0, count))));
     },
@@ -132,7 +148,8 @@ export function openSession(options: SessionOptions): Session {
   /** Now, as the region after this one is asked for at once; what fills it waits until the broker has taken us. */
   const hold = (): void => {
     if (up !== undefined || broker === undefined) return;
-    up = splice({ pool, target: broker, resume: () => client.resume(), inspect: inspectUp });
+    const resume = (): void => void (slowed || client.resume());
+    up = splice({ pool, target: broker, resume, inspect: inspectUp });
   };
   const inspectUp = (octets: Uint8Array): number => {
     if (refused) return 0;
@@ -225,6 +242,7 @@ export function openSession(options: SessionOptions): Session {
   client.on('end', () => client.destroy());
   client.on('close', () => {
     stopTimer();
+    stopWait();
     broker?.destroy();
     up?.end();
     down?.end();
