@@ -68,6 +68,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     rabbitmqBroker({
       ...common,
       folder: join(options.stateDir, 'rabbitmq'),
+      routersFolder: join(options.stateDir, 'l4'),
       watermarkBytes: Math.floor(totalmem() * RABBITMQ_SHARE),
       onChange: () => holder.agent?.hurry(),
       log,

@@ -14,7 +14,7 @@ function withBriefTemplate(facility: string): void {
     .replace(/offlineLifetimeSeconds: \d+/, 'offlineLifetimeSeconds: 2');
   writeFileSync(join(facility, 'stream-templates/brief.yaml'), brief);
   const ace = join(facility, 'environments/ace.yaml');
-  writeFileSync(ace, readFileSync(ace, 'utf8').replace('streamTemplates: [', 'streamTemplates: [brief, '));
+  writeFileSync(ace, readFileSync(ace, 'utf8').replace(/streamTemplates:\s*\[/, 'streamTemplates: [brief, '));
 }
 
 const beamway = await startBeamway({ after }, { facility: withBriefTemplate });

@@ -26,11 +26,13 @@ async function cycle({ client }: SoakSystem, name: string): Promise<void> {
   const { id } = await client.call('stream.create', { body: { name, template: 'steering', parameters } });
   const ready = await client.call('stream.show', { params: { id }, query: { waitSeconds: 20 } });
   assert.equal(ready.state, 'ready', ready.reason);
-  const { endpoint, username, password } = await client.call('stream.credential', {
+  const { endpoint, username, password, authority } = await client.call('stream.credential', {
     params: { id },
     body: { role: 'producer' },
   });
-  const producer = createClient({ url: endpoint, username, password, socket: { reconnectStrategy: false } });
+  const { hostname: host, port } = new URL(endpoint);
+  const tls = { tls: true, ca: authority ?? '', host, port: Number(port) } as const;
+  const producer = createClient({ username, password, socket: { ...tls, reconnectStrategy: false } });
   const cut = new Promise<void>((resolve) => producer.on('error', () => resolve()));
   await producer.connect();
   await producer.xAdd('frames', '*', { f: 'x'.repeat(10_000) });

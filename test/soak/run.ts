@@ -6,12 +6,13 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jobCycles } from './job-cycles.ts';
 import { propertyRuns } from './property-runs.ts';
+import { rabbitmqCycles } from './rabbitmq-cycles.ts';
 import { redisCycles } from './redis-cycles.ts';
 import { relayFrames } from './relay-frames.ts';
 import type { Soak } from './soak.ts';
 import { streamCycles } from './stream-cycles.ts';
 
-const SOAKS: readonly Soak[] = [streamCycles, redisCycles, relayFrames, jobCycles, ...propertyRuns];
+const SOAKS: readonly Soak[] = [streamCycles, redisCycles, rabbitmqCycles, relayFrames, jobCycles, ...propertyRuns];
 const here = import.meta.dirname;
 const progressDir = join(here, '../../.state/soak');
 const reportFile = join(here, 'report.json');

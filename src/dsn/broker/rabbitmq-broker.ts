@@ -32,6 +32,8 @@ export interface RabbitmqBrokerDeps {
   readonly clock: Clock;
   /** A folder of the agent's own, mode 0700. */
   readonly folder: string;
+  /** Another, for packet routers: with a short path, as their sockets' paths are bounded. */
+  readonly routersFolder: string;
   readonly external: string;
   readonly compute: string;
   /** RabbitMQ stops publishers above it; the buffers of its streams are at most 60 % of it. */
@@ -81,6 +83,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
   const streams = new Map<string, Held>();
   const houses = new Map<string, House>();
   const alone = oneAtATime();
+  const routerOf = (stream: string): string => join(deps.routersFolder, stream);
   /** The house of each stream that an earlier run left. */
   const left = new Map<string, string>();
   const empty: string[] = [];
@@ -198,7 +201,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
       },
       async l4(stream, held) {
         const { external, compute } = deps;
-        const folder = routerOf(held.house, stream);
+        const folder = routerOf(stream);
         const port = deps.remembered(stream)?.port ?? keptRouterPort(folder) ?? (await choosePort(deps));
         return l4Front({
           ...directOptions(stream, held, port),
@@ -310,7 +313,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         house.unwanted.add(stream);
         await held?.front?.close(reason);
         // Of a stream that an earlier run left, the front is not there, and its router may be.
-        await endRouter(routerOf(house, stream), deps.clock);
+        await endRouter(routerOf(stream), deps.clock);
         if (key.startsWith('shared-')) await removeHost(house, stream).catch(said(stream));
         return { house, key };
       });
@@ -338,8 +341,6 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
 
 /** RabbitMQ 3.10 asks with the address of the router, not of whom it stands for: measured with the two apart. */
 const judgedBy = ({ mode }: Lease, address: string): string | undefined => (mode === 'l4' ? undefined : address);
-
-const routerOf = (house: House, stream: string): string => join(house.folder, 'routers', stream);
 
 /** Those that clients reach themselves are others than those behind our gateway: the latter stay on no network. */
 function keyOf({ kind, mode, stream, enclave }: Lease): string {

@@ -151,7 +151,7 @@ test('a revoked credential’s connection is ended with the reason; a job’s is
 });
 
 const noRouter = skip || (routerProgram() === undefined ? 'no HAProxy; Debian: apt-get install haproxy' : false);
-const routersOf = (enclave: string): string => join(place, 'node', `shared-l4-${enclave}`, 'routers');
+const routers = join(place, 'node-l4');
 
 test('through the packet router octets arrive, RabbitMQ sees who it is, and a router that is killed is there again at its port', {
   skip: noRouter,
@@ -183,7 +183,7 @@ test('through the packet router octets arrive, RabbitMQ sees who it is, and a ro
   assert.equal(got.digest('hex'), sent.digest('hex'));
   await until('both are seen', () => seen()?.connections.length === 2);
   assert.ok(seen()?.connections.every((c) => c.remoteAddress === '127.0.0.1'));
-  const { pid } = JSON.parse(readFileSync(join(routersOf('open'), lease.stream, 'process.json'), 'utf8')) as {
+  const { pid } = JSON.parse(readFileSync(join(routers, lease.stream, 'process.json'), 'utf8')) as {
     pid: number;
   };
   const closed = new Promise((resolve) => pro.connection.once('close', resolve));
@@ -197,7 +197,7 @@ test('through the packet router octets arrive, RabbitMQ sees who it is, and a ro
   });
   assert.equal(portOf(node.broker, lease.stream), port);
   await node.broker.close(lease.stream, 'released');
-  assert.deepEqual(readdirSync(routersOf('open')), []);
+  assert.deepEqual(readdirSync(routers), []);
 });
 
 test('an address that is not listed does not get a connection; one that is taken off the list is cut; a revoked credential too', {
@@ -234,5 +234,5 @@ test('an address that is not listed does not get a connection; one that is taken
   process.stdout.write(`# revoked to closed, l4: ${(performance.now() - began).toFixed(0)} ms\n`);
   assert.match(con.errors.join(), /its credential was revoked/);
   await node.broker.close(lease.stream, 'released');
-  assert.ok(!existsSync(join(routersOf('open'), lease.stream)));
+  assert.ok(!existsSync(join(routers, lease.stream)));
 });

@@ -22,6 +22,7 @@ export function testBroker(folder: string, watermarkBytes = 2048 * MIB, certific
   const broker: RabbitmqBroker = rabbitmqBroker({
     clock: systemClock,
     folder,
+    routersFolder: `${folder}-l4`,
     external: '127.0.0.1',
     compute: '127.0.0.1',
     watermarkBytes,

@@ -14,6 +14,9 @@ import { identityOf, isAlive, type ProcessIdentity, signalProcess } from '../../
 import { identitySchema, keep, readKept } from '../broker/kept-file.ts';
 
 const PROGRAM = '/usr/sbin/haproxy';
+const SOCKET = 's';
+/** Of sun_path, less the suffix under which HAProxy makes it first. */
+const LONGEST_SOCKET_PATH = 97;
 const START_MS = 5000;
 const STOP_MS = 2000;
 const LOOK_MS = 20;
@@ -50,9 +53,13 @@ export function keptRouterPort(folder: string): number | undefined {
 
 /** Adopts what runs in the folder, or starts it. Throws Error with its last words where it does not come up. */
 export async function startRouter(folder: string, terms: RouterTerms, clock: Clock): Promise<Router> {
+  if (Buffer.byteLength(join(folder, SOCKET)) > LONGEST_SOCKET_PATH)
+    throw new Error(
+      `${join(folder, SOCKET)} is too long for HAProxy's socket (${LONGEST_SOCKET_PATH} octets): give the node a shorter state folder`,
+    );
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const record = join(folder, 'process.json');
-  const socket = join(folder, 'run.sock');
+  const socket = join(folder, SOCKET);
   const known = readKept(record, identitySchema);
   const identity = known !== undefined && isAlive(known) ? known : launch(folder, terms);
   keep(record, identity);
@@ -95,7 +102,7 @@ function configuration(folder: string, terms: RouterTerms): string {
   const { external, compute, maxConnections } = terms;
   return [
     'global',
-    `  stats socket ${join(folder, 'run.sock')} mode 600 level admin`,
+    `  stats socket ${join(folder, SOCKET)} mode 600 level admin`,
     `  maxconn ${maxConnections * 2 + 16}`,
     // The default of 16 KiB gives half the speed: measured, see the reference on data planes.
     '  tune.bufsize 131072',
@@ -125,7 +132,7 @@ function launch(folder: string, terms: RouterTerms): ProcessIdentity {
   const config = join(folder, 'haproxy.cfg');
   writeFileSync(join(folder, 'allowed.lst'), listText(terms.allowed), { mode: 0o600 });
   writeFileSync(config, configuration(folder, terms), { mode: 0o600 });
-  rmSync(join(folder, 'run.sock'), { force: true });
+  rmSync(join(folder, SOCKET), { force: true });
   const log = openSync(join(folder, 'out.log'), 'a', 0o600);
   try {
     const child = spawn(program, ['-db', '-f', config], {
@@ -171,7 +178,7 @@ function ask(path: string, command: string): Promise<string> {
 }
 
 function lastLine(folder: string): string {
-  return readFileSync(join(folder, 'out.log'), 'utf8').trim().split('\n').at(-1)?.slice(0, 300) ?? '';
+  return readFileSync(join(folder, 'out.log'), 'utf8').trim().split('\n').slice(-3).join(' | ').slice(-500);
 }
 
 const pause = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));

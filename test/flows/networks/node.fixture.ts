@@ -46,6 +46,7 @@ const broker = brokersByEngine([
   rabbitmqBroker({
     ...common,
     folder: join(folder, 'rabbitmq'),
+    routersFolder: join(folder, 'l4'),
     watermarkBytes: 2 ** 31,
     onChange: () => undefined,
     log: quiet,
