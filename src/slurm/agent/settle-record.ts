@@ -178,8 +178,9 @@ function outcomeOf(attempt: FolderAttempt, view: View): NonNullable<AttemptRecor
   const { exit } = attempt;
   if (exit?.how === 'unattached') return 'not-started';
   if (exit?.how === 'time-limit') return 'timed-out';
+  // A script that is told to go may tidy up and end by itself, with 0 too: Slurm puts it back or cancels it all the same.
+  if (wasPreempted(view.row, attempt) && view.final !== 'completed') return 'preempted';
   if (exit?.how === 'ended') return exit.code === 0 ? 'completed' : 'failed';
-  if (wasPreempted(view.row, attempt)) return 'preempted';
   if (view.cause !== undefined) return view.cause;
   switch (view.final) {
     case 'completed':
