@@ -59,6 +59,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     external: options.external,
     compute: options.compute,
     remembered: (stream: string) => holder.agent?.ports(stream),
+    usedBefore: (stream: string) => holder.agent?.usedBefore(stream),
     portRange: options.portRange,
     onEvent: (event: BrokerEvent) => holder.agent?.note(event),
   };

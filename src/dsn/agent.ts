@@ -13,6 +13,7 @@ import { eventSpool } from './event-spool.ts';
 import { exchangeClaim } from './exchange-claim.ts';
 import type { LeaseFile, NodeMemory } from './lease-file.ts';
 import type { Link } from './link.ts';
+import type { Usage } from './quota.ts';
 
 /** How long a turn waits at the control plane for news; also how often counters are reported. */
 const TURN_MS = 1000;
@@ -21,6 +22,8 @@ const RETRY_LAST_MS = 2000;
 const CERTIFY_AGAIN_MS = 5000;
 /** When last linked is rewritten so often, so that offline lifetime survives our own restart. */
 const LINKED_NOTE_MS = 30_000;
+/** Where there is a quota, what was used of it is noted so often. */
+const USAGE_NOTE_MS = 2000;
 
 export interface AgentDeps {
   readonly clock: Clock;
@@ -38,6 +41,8 @@ export interface Agent {
   exchange(request: ClaimRequest): ClaimVerdict;
   /** The ports that the stream had before, so that it may have them again. */
   ports(stream: string): StreamPorts | undefined;
+  /** What producers had put into it when that was last noted. */
+  usedBefore(stream: string): Usage | undefined;
   note(event: {
     readonly stream: string;
     readonly kind: string;
@@ -61,8 +66,42 @@ export function agent(deps: AgentDeps): Agent {
   let hurried = false;
 
   const save = (change: Partial<NodeMemory>): void => {
-    memory = { ...memory, ...change, events: [...spool.waiting()] };
+    memory = { ...memory, ...change };
+    memory = { ...memory, usage: usageNow(), events: [...spool.waiting()] };
     deps.file.write(memory);
+  };
+  /** Kept as long as the lease is. */
+  const usageNow = (): NodeMemory['usage'] => {
+    const usage: NodeMemory['usage'] = {};
+    const seen = new Map(deps.broker.observe().map((o) => [o.stream, o.usage]));
+    for (const { stream } of memory.leases) {
+      const its = seen.get(stream) ?? memory.usage[stream];
+      if (its !== undefined) usage[stream] = { ...its };
+    }
+    return usage;
+  };
+  let usageNotedAtMs = 0;
+  const noteUsage = (): void => {
+    const now = deps.clock.now();
+    const usage = usageNow();
+    let due = false;
+    for (const { stream, byteQuota, messageQuota } of memory.leases) {
+      const [noted, its] = [memory.usage[stream], usage[stream]];
+      if (its === undefined) continue;
+      if (its.reached !== '' && its.reached !== noted?.reached) {
+        spool.add({
+          stream,
+          kind: 'quota-reached',
+          detail: { reason: its.reached, bytes: its.bytes, messages: its.messages },
+        });
+        due = true;
+      }
+      const moved = its.bytes !== noted?.bytes || its.reached !== noted.reached;
+      due ||= moved && byteQuota + messageQuota > 0 && now - usageNotedAtMs >= USAGE_NOTE_MS;
+    }
+    if (!due) return;
+    usageNotedAtMs = now;
+    save({});
   };
   const localFor = (stream: string) =>
     memory.claimed.filter((c) => c.credential.stream === stream).map((c) => c.credential);
@@ -104,6 +143,7 @@ export function agent(deps: AgentDeps): Agent {
       if (those !== undefined) ports[stream] = those;
     }
     if (JSON.stringify(ports) !== JSON.stringify(memory.ports)) save({ ports });
+    noteUsage();
   };
   const ensure = async (lease: Lease): Promise<void> => {
     const now = deps.clock.now();
@@ -270,6 +310,7 @@ export function agent(deps: AgentDeps): Agent {
       const { port, consumerPort } = those;
       return consumerPort === undefined ? { port } : { port, consumerPort };
     },
+    usedBefore: (stream) => memory.usage[stream],
     note: (event) => spool.add(event),
     hurry() {
       hurried = true;
@@ -279,6 +320,7 @@ export function agent(deps: AgentDeps): Agent {
       stopping.abort();
       turn.abort();
       await running;
+      save({});
       for (const open of deps.broker.observe()) await deps.broker.close(open.stream, 'the node is shutting down');
       await deps.broker.stop?.();
       save({});

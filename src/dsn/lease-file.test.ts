@@ -13,6 +13,7 @@ const MEMORY: NodeMemory = {
   linkedAtMs: 5000,
   claimPort: 4321,
   ports: { str_a: { port: 1234 }, str_b: { port: 1, consumerPort: 2 } },
+  usage: { str_a: { bytes: 5_000_000_000, messages: 7, reached: '' } },
   claimed: [
     {
       claim: 'clm_a',
@@ -82,6 +83,7 @@ test('a damaged file counts as empty and is reported, however it is damaged', (t
         linkedAtMs: 0,
         claimPort: 0,
         ports: {},
+        usage: {},
         claimed: [],
         events: [],
       });
@@ -95,9 +97,9 @@ test('a damaged file counts as empty and is reported, however it is damaged', (t
   }
 });
 
-test('a file of before claims had a port of their own is still read', (t) => {
+test('a file of before claims had a port of their own, and use was counted, is still read', (t) => {
   const { file, path } = opened(t);
-  const { claimPort: _, ...older } = MEMORY;
+  const { claimPort: _, usage: __, ...older } = MEMORY;
   writeFileSync(path, JSON.stringify(older));
-  assert.deepEqual(file.read(), { ...MEMORY, claimPort: 0 });
+  assert.deepEqual(file.read(), { ...MEMORY, claimPort: 0, usage: {} });
 });

@@ -27,6 +27,8 @@ const memorySchema = z.strictObject({
   /** Where claims are exchanged: jobs that wait in a queue were told this port. 0: none yet. */
   claimPort: z.int().min(0).max(65_535).default(0),
   ports: z.record(z.string(), z.strictObject({ port: z.int(), consumerPort: z.int().optional() })),
+  /** What producers put in over each stream's whole life, and the quota that was last said to be used up. */
+  usage: z.record(z.string(), z.strictObject({ bytes: z.int(), messages: z.int(), reached: z.string() })).default({}),
   claimed: z.array(claimedSchema),
   events: z.array(nodeEventSchema),
 });
@@ -34,7 +36,9 @@ const memorySchema = z.strictObject({
 export type Claimed = z.output<typeof claimedSchema>;
 export type NodeMemory = z.output<typeof memorySchema>;
 
-const EMPTY: NodeMemory = { version: 0, leases: [], linkedAtMs: 0, claimPort: 0, ports: {}, claimed: [], events: [] };
+const EMPTY: NodeMemory = {
+  ...{ version: 0, leases: [], linkedAtMs: 0, claimPort: 0, ports: {}, usage: {}, claimed: [], events: [] },
+};
 
 export interface LeaseFile {
   read(): NodeMemory;

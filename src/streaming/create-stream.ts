@@ -112,7 +112,8 @@ interface StreamFacts {
 
 function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
   const { template, parameters } = facts;
-  const { lifetimeSeconds, bufferBytes, externalAddresses, consumerListens, queues, bytesPerSecond } = parameters;
+  const { lifetimeSeconds, bufferBytes, externalAddresses, consumerListens, queues } = parameters;
+  const { bytesPerSecond, messagesPerSecond, byteQuota, messageQuota } = parameters;
   return {
     id: newId('str'),
     project: input.target.project.name,
@@ -126,6 +127,9 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
       ...(consumerListens.length > 0 ? { consumerListens } : {}),
       ...(template.parameters.queues === undefined ? {} : { queues }),
       ...(template.parameters.bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+      ...(template.parameters.messagesPerSecond === undefined ? {} : { messagesPerSecond }),
+      ...(template.parameters.byteQuota === undefined ? {} : { byteQuota }),
+      ...(template.parameters.messageQuota === undefined ? {} : { messageQuota }),
     },
     lease: {
       engine: template.engine,
@@ -136,6 +140,9 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
       queueType: template.queueType,
       tls: template.tls === 'required',
       bytesPerSecond,
+      messagesPerSecond,
+      byteQuota,
+      messageQuota,
       admission: template.admission,
       delivery: template.delivery,
       overflow: template.overflow,

@@ -35,6 +35,7 @@ export interface Observed {
   readonly stream: string;
   readonly state: 'starting' | 'ready' | 'failed';
   readonly reason: string;
+  readonly usage?: { readonly bytes: number; readonly messages: number; readonly reached: string } | undefined;
   readonly endpoints: Readonly<Record<string, string>>;
   readonly counters: StreamCounters;
   readonly connections: readonly StreamConnection[];
@@ -74,6 +75,9 @@ export interface LeaseTerms {
   readonly queueType?: 'classic' | 'quorum';
   readonly tls?: boolean;
   readonly bytesPerSecond?: number;
+  readonly messagesPerSecond?: number;
+  readonly byteQuota?: number;
+  readonly messageQuota?: number;
   readonly admission: 'credential' | 'address';
   readonly delivery: 'at-most-once' | 'redeliver';
   readonly overflow: 'wait' | 'drop-oldest' | 'refuse';
@@ -124,6 +128,7 @@ export function streamState(stream: Stream, nowMs: number): { readonly state: St
       state: 'unreachable',
       reason: `node ${stream.node} was last heard of at ${stream.observedAt.toISOString()}`,
     };
-  const { state, reason } = stream.observed;
+  const { state, usage } = stream.observed;
+  const reason = stream.observed.reason === '' ? (usage?.reached ?? '') : stream.observed.reason;
   return { state: state === 'starting' ? 'pending' : state, reason };
 }

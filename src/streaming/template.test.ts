@@ -17,6 +17,9 @@ test('parameters that are left out take their defaults', () => {
       consumerListens: [],
       queues: 1,
       bytesPerSecond: 0,
+      messagesPerSecond: 0,
+      byteQuota: 0,
+      messageQuota: 0,
     },
   });
 });

@@ -11,6 +11,10 @@ import type { FieldError } from '../problems.ts';
 const boundedInteger = z
   .strictObject({ default: z.int(), min: z.int().min(1), max: z.int() })
   .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
+/** 0: no bound, where `min` lets it be. */
+const boundedOrNone = z
+  .strictObject({ default: z.int(), min: z.int().min(0), max: z.int() })
+  .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
 const boundedList = z.strictObject({ default: z.array(z.string()), max: z.int().min(0).max(256) });
 
 /**
@@ -27,6 +31,9 @@ const ENGINES: Readonly<
 
 /** A read of a gateway is at most 1 MiB; at this rate it stops reading for 16 s, well within a heartbeat of 60 s. */
 const LEAST_RATE = 65_536;
+
+/** Where messages are bounded, a read of a gateway is 16 KiB: some 500 of the smallest messages, 8 s at this rate. */
+const LEAST_MESSAGE_RATE = 64;
 
 /** RabbitMQ 3.10's own bound of a message; nobody else sees it in mode `direct`. */
 const RABBITMQ_MESSAGE_BYTES = 134_217_728;
@@ -57,6 +64,9 @@ export const templateSchema = z
       consumerListens: boundedList.optional(),
       queues: boundedInteger.optional(),
       bytesPerSecond: boundedInteger.optional(),
+      messagesPerSecond: boundedInteger.optional(),
+      byteQuota: boundedOrNone.optional(),
+      messageQuota: boundedOrNone.optional(),
     }),
   })
   .superRefine((t, context) => {
@@ -75,6 +85,17 @@ export const templateSchema = z
       wrong('parameters.bytesPerSecond', 'only our gateway (mode l7) bounds octets a second');
     if (rate !== undefined && rate.min < LEAST_RATE)
       wrong('parameters.bytesPerSecond', `at least ${LEAST_RATE}: below, one read could outlast a heartbeat`);
+    const messageRate = t.parameters.messagesPerSecond;
+    if (messageRate !== undefined && t.mode !== 'l7')
+      wrong('parameters.messagesPerSecond', 'only our gateway (mode l7) bounds messages a second');
+    if (messageRate !== undefined && messageRate.min < LEAST_MESSAGE_RATE)
+      wrong(
+        'parameters.messagesPerSecond',
+        `at least ${LEAST_MESSAGE_RATE}: below, one read could outlast a heartbeat`,
+      );
+    for (const quota of ['byteQuota', 'messageQuota'] as const)
+      if (t.parameters[quota] !== undefined && t.engine !== 'relay' && t.mode !== 'l7')
+        wrong(`parameters.${quota}`, 'a quota needs a relay or our gateway (mode l7) between');
     if (t.engine === 'relay' && t.tls === 'required') wrong('tls', 'a relay speaks ZMTP, which has no TLS');
     if (
       t.engine !== 'rabbitmq' &&
@@ -106,7 +127,15 @@ export interface Parameters {
   readonly queues: number;
   /** What all clients together may put in; 0, no bound, where the template has no such parameter. */
   readonly bytesPerSecond: number;
+  readonly messagesPerSecond: number;
+  /** Totals over the stream's life; 0: none. */
+  readonly byteQuota: number;
+  readonly messageQuota: number;
 }
+
+type IntegerName = {
+  [K in keyof Parameters]: Parameters[K] extends number ? K : never;
+}[keyof Parameters];
 
 const ONE = { default: 1, min: 1, max: 1 } as const;
 const NO_BOUND = { default: 0, min: 0, max: 0 } as const;
@@ -122,7 +151,7 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
     if (!Object.hasOwn(bounds, name))
       wrong(name, `template ${template.name} has no such parameter; it has ${Object.keys(bounds).join(', ')}`);
   }
-  const integer = (name: 'bufferBytes' | 'lifetimeSeconds' | 'queues' | 'bytesPerSecond'): number => {
+  const integer = (name: IntegerName): number => {
     const { default: fallback, min, max } = bounds[name] ?? (name === 'queues' ? ONE : NO_BOUND);
     const value = given[name] ?? fallback;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value;
@@ -151,6 +180,9 @@ export function checkParameters(template: Template, given: Readonly<Record<strin
     lifetimeSeconds: integer('lifetimeSeconds'),
     queues: integer('queues'),
     bytesPerSecond: integer('bytesPerSecond'),
+    messagesPerSecond: integer('messagesPerSecond'),
+    byteQuota: integer('byteQuota'),
+    messageQuota: integer('messageQuota'),
     externalAddresses: list('externalAddresses', isCidr, 'addresses such as 192.0.2.0/24 or 2001:db8::/32'),
     consumerListens: list(
       'consumerListens',

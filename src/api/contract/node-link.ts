@@ -40,6 +40,9 @@ export const leaseSchema = z.strictObject({
   queues: z.int().default(1).describe('Of a rabbitmq stream: at most so many, each with its equal part of the buffer'),
   queueType: z.enum(['classic', 'quorum']).default('classic'),
   bytesPerSecond: z.int().min(0).default(0).describe('At a gateway: what all clients together may put in; 0: no bound'),
+  messagesPerSecond: z.int().min(0).default(0).describe('Likewise messages; 0: no bound'),
+  byteQuota: z.int().min(0).default(0).describe('What producers may put in over its whole life, octets; 0: no quota'),
+  messageQuota: z.int().min(0).default(0).describe('Likewise messages; 0: no quota'),
   tls: z.boolean().default(false).describe('Its ports speak TLS 1.3, and nothing else'),
   admission: z.enum(['credential', 'address']),
   delivery: z.enum(['at-most-once', 'redeliver']),
@@ -64,6 +67,10 @@ export const observedStreamSchema = z.strictObject({
   stream: z.string(),
   state: z.enum(['starting', 'ready', 'failed']),
   reason: z.string(),
+  usage: z
+    .strictObject({ bytes: z.int(), messages: z.int(), reached: z.string() })
+    .optional()
+    .describe('What producers put in over its whole life, and which quota is used up; left out: not counted'),
   endpoints: z.record(z.string(), z.string()),
   counters: countersSchema,
   connections: z.array(

@@ -29,6 +29,14 @@ const connectionSchema = z.strictObject({
   connectedAt: timeField,
 });
 
+const usageSchema = z.strictObject({
+  bytes: z.int().describe('From producers, as they come on the wire'),
+  byteQuota: z.int().describe('0: none'),
+  messages: z.int(),
+  messageQuota: z.int().describe('0: none'),
+  reached: z.string().describe('Which quota is used up, in words; empty: none'),
+});
+
 export const streamSchema = z.strictObject({
   id: z.string(),
   project: z.string(),
@@ -46,6 +54,7 @@ export const streamSchema = z.strictObject({
   createdAt: timeField,
   expiresAt: timeField,
   releasedAt: timeField.nullable(),
+  usage: usageSchema.nullable().describe('What was put in over its whole life; null: not counted, or not yet'),
   counters: countersSchema.nullable(),
   connections: z.array(connectionSchema),
 });

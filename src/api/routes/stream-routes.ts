@@ -194,6 +194,10 @@ function streamView(stream: Stream, nowMs: number) {
     createdAt: stream.createdAt.toISOString(),
     expiresAt: stream.expiresAt.toISOString(),
     releasedAt: stream.releasedAt?.toISOString() ?? null,
+    usage:
+      observed?.usage === undefined
+        ? null
+        : { ...observed.usage, byteQuota: lease.byteQuota ?? 0, messageQuota: lease.messageQuota ?? 0 },
     counters: observed?.counters ?? null,
     connections:
       state === 'released'

@@ -122,6 +122,35 @@ test('the walk counts the same whatever the cuts, and ends between two frames', 
   );
 });
 
+test('of more messages than there is room for, those that fit are passed whole, and not an octet of what follows is needed', () => {
+  fc.assert(
+    fc.property(
+      fc.array(message, { minLength: 1, maxLength: 10 }),
+      fc.array(fc.nat(8000), { maxLength: 40 }),
+      fc.nat(9),
+      (sent, cuts, most) => {
+        const room = Math.min(most, sent.length - 1);
+        const frames = sent.map((m) => publish(3, m.tag.slice(0, 20), m.body, m.piece));
+        const fits = frames.slice(0, room).reduce((sum, f) => sum + f.length, 0);
+        const walker = frameWalker({ maxFrameBytes: MOST, maxMessageBytes: 1000 });
+        let passed = 0;
+        let stopped = false;
+        for (const piece of pieces(Buffer.concat(frames), cuts)) {
+          const found = walker.walk(piece, room - walker.counts().messages);
+          passed += found?.before ?? piece.length;
+          stopped = found?.before !== undefined;
+          if (stopped) break;
+        }
+        assert.ok(stopped);
+        assert.equal(walker.counts().messages, room);
+        // At most the head of the next frame, in a read of before, which a broker throws away.
+        assert.ok(passed >= fits && passed < fits + 19, `${passed} of ${fits}`);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
 test('the end of a frame is found wherever the walk stands in it', () => {
   const octets = Buffer.concat([
     publish(1, 'frames', Buffer.alloc(500, 7), 100),

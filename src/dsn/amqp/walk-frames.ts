@@ -7,6 +7,8 @@ import { FRAME, FRAME_END, FRAME_OVERHEAD, METHOD, REPLY } from './frame.ts';
 export interface Violation {
   readonly code: number;
   readonly reason: string;
+  /** It is one message more than there was room for: so many octets of this walk stand before it. */
+  readonly before?: number;
 }
 
 export interface FrameCounts {
@@ -22,7 +24,8 @@ export interface FrameCounts {
 
 export interface FrameWalker {
   /** What is wrong with the octets; undefined: nothing. After a violation it is not to be asked again. */
-  walk(octets: Uint8Array): Violation | undefined;
+  /** `room`: so many messages may still begin. */
+  walk(octets: Uint8Array, room?: number): Violation | undefined;
   /** Like `walk`, but stops behind the first frame that ends in `octets`: how many octets that is; undefined where none ends. Violations count as an end at 0. */
   walkToEnd(octets: Uint8Array): number | undefined;
   atBoundary(): boolean;
@@ -39,6 +42,7 @@ export interface WalkBounds {
 /** Header of the frame and as much of its payload as is looked at. */
 const HEAD_BYTES = 7;
 const LOOKED_BYTES = 12;
+const NO_ROOM: Violation = { code: REPLY.forced, reason: 'no room for one more message' };
 
 export function frameWalker({ maxFrameBytes, maxMessageBytes }: WalkBounds): FrameWalker {
   const mostPayload = maxFrameBytes === 0 ? 0xffff_ffff : maxFrameBytes - FRAME_OVERHEAD;
@@ -50,6 +54,7 @@ export function frameWalker({ maxFrameBytes, maxMessageBytes }: WalkBounds): Fra
   /** Octets of payload until the one that holds the redelivered bit; -1: not looked for. */
   let flagIn = -1;
   let [messages, redelivered, nacks, unconfirmed] = [0, 0, 0, 0];
+  let mostMessages = Number.POSITIVE_INFINITY;
 
   const u32 = (b: Uint8Array, at: number): number =>
     (b[at] ?? 0) * 0x100_0000 + (((b[at + 1] ?? 0) << 16) | ((b[at + 2] ?? 0) << 8) | (b[at + 3] ?? 0));
@@ -97,7 +102,10 @@ export function frameWalker({ maxFrameBytes, maxMessageBytes }: WalkBounds): Fra
     const type = b[at] ?? 0;
     const size = u32(b, at + 3);
     flagIn = -1;
-    if (type === FRAME.method && looked >= 4) method(b, at, size);
+    if (type === FRAME.method && looked >= 4) {
+      if (messages >= mostMessages && u32(b, at + 7) === METHOD.publish) return NO_ROOM;
+      method(b, at, size);
+    }
     if (type === FRAME.header && looked >= 12) {
       const high = u32(b, at + 11);
       const bytes = high * 0x1_0000_0000 + u32(b, at + 15);
@@ -143,7 +151,7 @@ export function frameWalker({ maxFrameBytes, maxMessageBytes }: WalkBounds): Fra
         const looked = lookedAt(octets, at);
         if (typeof looked !== 'number') return looked;
         const wrong = begin(octets, at, looked);
-        if (wrong !== undefined) return wrong;
+        if (wrong !== undefined) return wrong === NO_ROOM ? { ...wrong, before: at } : wrong;
         at += HEAD_BYTES + looked;
         continue;
       }
@@ -152,15 +160,17 @@ export function frameWalker({ maxFrameBytes, maxMessageBytes }: WalkBounds): Fra
       const looked = lookedAt(head, 0);
       if (typeof looked !== 'number') return looked;
       if (filled < HEAD_BYTES + looked) continue;
+      const stood = Math.max(0, at - filled);
       filled = 0;
       const wrong = begin(head, 0, looked);
-      if (wrong !== undefined) return wrong;
+      if (wrong !== undefined) return wrong === NO_ROOM ? { ...wrong, before: stood } : wrong;
     }
     return once ? -1 : octets.length;
   };
 
   return {
-    walk(octets) {
+    walk(octets, room = Number.POSITIVE_INFINITY) {
+      mostMessages = messages + room;
       const ran = run(octets, false);
       return typeof ran === 'number' ? undefined : ran;
     },

@@ -12,6 +12,8 @@ export interface Asked {
   readonly password: string;
   readonly remoteAddress: string;
   readonly nowMs: number;
+  /** Which quota is used up, in words; empty or left out: none. */
+  readonly quotaReached?: string;
 }
 
 export function judgeLease(lease: Lease, local: readonly LocalCredential[], asked: Asked): Judgement {
@@ -23,6 +25,8 @@ export function judgeLease(lease: Lease, local: readonly LocalCredential[], aske
   // Jobs come from the compute network with a credential the node made; the list is for those from outside.
   if (!verdict.own && !addressList(lease.externalAddresses).check(asked.remoteAddress))
     return no(`address ${asked.remoteAddress} is not listed`);
+  if (verdict.role === 'producer' && asked.quotaReached !== undefined && asked.quotaReached !== '')
+    return no(asked.quotaReached);
   return { ok: true, grant: { role: verdict.role, credentialId: verdict.credentialId } } as const;
 }
 

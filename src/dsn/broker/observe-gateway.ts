@@ -1,6 +1,7 @@
 /** What a node says of a stream behind a gateway: from the gateway's own counts, and from what its engine knows better. Pure. */
 import type { ObservedStream } from '../../api/contract/node-link.ts';
 import type { Gateway } from '../gateway/open-gateway.ts';
+import type { QuotaMeter } from '../quota.ts';
 
 export interface SeenStream {
   readonly stream: string;
@@ -9,6 +10,7 @@ export interface SeenStream {
   readonly compute: string;
   /** Why it cannot be used now; empty: it can. */
   readonly lost: string;
+  readonly quota: QuotaMeter;
   readonly counters: Partial<ObservedStream['counters']>;
 }
 
@@ -20,6 +22,7 @@ export function observeGateway(gateway: Gateway, seen: SeenStream): ObservedStre
     stream: seen.stream,
     state: seen.lost === '' ? 'ready' : 'failed',
     reason: seen.lost,
+    usage: { ...seen.quota.usage(), reached: seen.quota.reached() },
     endpoints: { producer: endpoint(seen.external), consumer: endpoint(seen.compute) },
     counters: {
       ...{ messagesIn, messagesOut, bytesIn, bytesOut, redelivered, refused },

@@ -12,6 +12,7 @@ import { checkPassword } from '../admit.ts';
 import type { NodeCertificate } from '../certificate/node-certificate.ts';
 import { amqpProtocol } from '../gateway/amqp-protocol.ts';
 import { openGateway } from '../gateway/open-gateway.ts';
+import { type QuotaMeter, quotaMeter, type Usage } from '../quota.ts';
 import { endRouter, keptRouterPort } from '../router/tcp-router.ts';
 import { listen } from '../sockets/listen.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
@@ -40,6 +41,8 @@ export interface RabbitmqBrokerDeps {
   readonly watermarkBytes: number;
   readonly certificate: Pick<NodeCertificate, 'context' | 'pem'>;
   readonly remembered: (stream: string) => StreamPorts | undefined;
+  /** What an earlier run of the agent counted. */
+  readonly usedBefore?: (stream: string) => Usage | undefined;
   readonly portRange: { readonly from: number; readonly to: number };
   readonly onEvent: (event: BrokerEvent) => void;
   /** A stream is as wanted now, or is not any more: without being asked. */
@@ -53,6 +56,7 @@ interface Held {
   local: readonly LocalCredential[];
   readonly used: Set<string>;
   front?: Front;
+  readonly quota: QuotaMeter;
   /** Of mode `direct`: who was let in, and from where. */
   readonly admitted: Map<string, Set<string>>;
   sight: QueueSight;
@@ -165,8 +169,11 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         maxMessageBytes: held.lease.maxMessageBytes,
       }),
       bytesPerSecond: () => held.lease.bytesPerSecond,
+      messagesPerSecond: () => held.lease.messagesPerSecond,
+      quota: held.quota,
       judge(remoteAddress, username, password) {
-        const asked = { username, password, remoteAddress, nowMs: deps.clock.now() };
+        const quotaReached = held.quota.reached();
+        const asked = { username, password, remoteAddress, nowMs: deps.clock.now(), quotaReached };
         const verdict = judgeLease(held.lease, held.local, asked);
         if (verdict.ok) held.used.add(verdict.grant.credentialId);
         return verdict;
@@ -179,7 +186,8 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
       onEvent: (kind, detail) => deps.onEvent({ stream, kind, detail }),
     });
     const scheme = held.lease.tls ? 'amqps' : 'amqp';
-    return gatewayFront(opened, { stream, scheme, external: deps.external, compute: deps.compute });
+    const { quota } = held;
+    return gatewayFront(opened, { stream, scheme, quota, external: deps.external, compute: deps.compute });
   };
   const directOptions = (stream: string, held: Held, port: number): DirectFrontOptions => ({
     ...{ stream, external: deps.external, compute: deps.compute, clock: deps.clock },
@@ -299,7 +307,8 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         house.unwanted.delete(stream);
         // Before the virtual host is made: whoever finds it knows whose it is.
         writeFileSync(join(house.folder, 'streams', stream), '');
-        streams.set(stream, { house, lease, local, used: new Set(), admitted: new Map(), sight: EMPTY_SIGHT });
+        const quota: QuotaMeter = quotaMeter(() => streams.get(stream)?.lease ?? lease, deps.usedBefore?.(stream));
+        streams.set(stream, { house, lease, local, quota, used: new Set(), admitted: new Map(), sight: EMPTY_SIGHT });
         left.delete(stream);
         await bringUp(stream);
       }),

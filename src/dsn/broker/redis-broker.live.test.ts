@@ -12,6 +12,7 @@ import { createClient } from '@redis/client';
 import type { Lease } from '../../api/contract/node-link.ts';
 import { systemClock } from '../../clock.ts';
 import { testLease } from '../lease.fixture.ts';
+import type { Usage } from '../quota.ts';
 import type { Broker, BrokerEvent } from './broker.ts';
 import { redisProgram } from './redis/redis-server.ts';
 import { redisBroker } from './redis-broker.ts';
@@ -27,7 +28,7 @@ after(async () => {
 });
 
 let folders = 0;
-function newBroker(folder = join(place, String(++folders))) {
+function newBroker(folder = join(place, String(++folders)), usedBefore: () => Usage | undefined = () => undefined) {
   const events: BrokerEvent[] = [];
   const broker = redisBroker({
     clock: systemClock,
@@ -36,6 +37,7 @@ function newBroker(folder = join(place, String(++folders))) {
     compute: '127.0.0.1',
     certificate: { context: () => undefined },
     remembered: () => undefined,
+    usedBefore,
     portRange: { from: 0, to: 0 },
     onEvent: (event) => void events.push(event),
     log: { warn: () => undefined },
@@ -273,6 +275,54 @@ test('a revoked credentialâ€™s connections are cut, those of others stay; a jobâ
     cuts.every((reason) => /^cut: its credential was revoked/.test(reason)),
     cuts.join(),
   );
+});
+
+test('what a message quota allows is taken and no message more; producers are told, consumers go on, and a later agent counts on', {
+  skip,
+}, async () => {
+  const { broker, folder } = newBroker();
+  const it = lease({ messageQuota: 10 });
+  await broker.ensure(it, []);
+  const port = portOf(broker, it.stream);
+  const [pro, idle, con] = [await connect(port, 'pro'), await connect(port, 'pro'), await connect(port, 'con')];
+  const answers = await Promise.allSettled(
+    Array.from({ length: 14 }, (_, i) => pro.ask('XADD', 'frames', '*', 'f', String(i))),
+  );
+  assert.deepEqual(
+    answers.map((a) => a.status),
+    [...Array.from({ length: 10 }, () => 'fulfilled'), ...Array.from({ length: 4 }, () => 'rejected')],
+  );
+  assert.match(String((answers[10] as PromiseRejectedResult).reason), /messageQuota of 10 is used up/);
+  await until('the idle one is cut too', () => !idle.client.isOpen);
+  await assert.rejects(connect(port, 'pro'), /WRONGPASS .*messageQuota of 10/);
+  assert.equal(await con.ask('XLEN', 'frames'), 10);
+  const usage = broker.observe()[0]?.usage;
+  assert.equal(usage?.messages, 10);
+  assert.match(usage?.reached ?? '', /messageQuota/);
+  // More of it: producers come in again.
+  await broker.ensure({ ...it, messageQuota: 11 }, []);
+  const again = await connect(port, 'pro');
+  await again.ask('XADD', 'frames', '*', 'f', 'x');
+  await broker.ensure(it, []);
+  await broker.close(it.stream, 'the agent ends');
+  assert.ok(usage !== undefined);
+  const later = newBroker(folder, () => usage);
+  await later.broker.ensure(it, []);
+  await assert.rejects(connect(portOf(later.broker, it.stream), 'pro'), /messageQuota of 10/);
+  await (await connect(portOf(later.broker, it.stream), 'con')).ask('XLEN', 'frames');
+});
+
+test('of a byte quota not an octet more reaches Redis', { skip }, async () => {
+  const { broker } = newBroker();
+  const it = lease({ byteQuota: 5 * MIB });
+  await broker.ensure(it, []);
+  const pro = await connect(portOf(broker, it.stream), 'pro');
+  const answers = await Promise.allSettled(
+    Array.from({ length: 8 }, () => pro.ask('XADD', 'frames', '*', 'f', Buffer.alloc(MIB))),
+  );
+  assert.equal(answers.filter((a) => a.status === 'fulfilled').length, 4);
+  assert.equal(broker.observe()[0]?.usage?.bytes, 5 * MIB);
+  assert.match(String((answers[4] as PromiseRejectedResult).reason), /byteQuota of 5242880/);
 });
 
 test('a redis-server that is killed is there again, empty, and that is said; nobody keeps a connection to the old one', {

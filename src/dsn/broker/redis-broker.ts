@@ -9,6 +9,7 @@ import type { Clock } from '../../clock.ts';
 import type { NodeCertificate } from '../certificate/node-certificate.ts';
 import { type Gateway, openGateway } from '../gateway/open-gateway.ts';
 import { respProtocol } from '../gateway/resp-protocol.ts';
+import { type QuotaMeter, quotaMeter, type Usage } from '../quota.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { judgeLease, unwantedIn } from './judge-lease.ts';
 import { needCertificate } from './need-certificate.ts';
@@ -25,6 +26,8 @@ export interface RedisBrokerDeps {
   readonly compute: string;
   readonly certificate: Pick<NodeCertificate, 'context'>;
   readonly remembered: (stream: string) => StreamPorts | undefined;
+  /** What an earlier run of the agent counted. */
+  readonly usedBefore?: (stream: string) => Usage | undefined;
   readonly portRange: { readonly from: number; readonly to: number };
   readonly onEvent: (event: BrokerEvent) => void;
   readonly log: { warn(fields: object, text: string): void };
@@ -33,6 +36,7 @@ export interface RedisBrokerDeps {
 interface Open {
   server: RedisServer;
   readonly gateway: Gateway;
+  readonly quota: QuotaMeter;
   lease: Lease;
   local: readonly LocalCredential[];
   readonly used: Set<string>;
@@ -59,6 +63,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
     const server = await startRedis(folderOf(lease.stream), lease, deps.clock);
     const used = new Set<string>();
     const state: { current?: Open } = {};
+    const quota = quotaMeter(() => state.current?.lease ?? lease, deps.usedBefore?.(lease.stream));
     const gateway = await openGateway({
       hosts: [deps.external, deps.compute],
       port: deps.remembered(lease.stream)?.port ?? 0,
@@ -69,9 +74,12 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
       tls: lease.tls ? deps.certificate.context : undefined,
       protocol: respProtocol(lease),
       bytesPerSecond: () => (state.current?.lease ?? lease).bytesPerSecond,
+      messagesPerSecond: () => (state.current?.lease ?? lease).messagesPerSecond,
+      quota,
       judge(remoteAddress, username, password) {
         const { lease: now, local: own } = state.current ?? { lease, local };
-        const verdict = judgeLease(now, own, { username, password, remoteAddress, nowMs: deps.clock.now() });
+        const asked = { username, password, remoteAddress, nowMs: deps.clock.now(), quotaReached: quota.reached() };
+        const verdict = judgeLease(now, own, asked);
         if (verdict.ok) used.add(verdict.grant.credentialId);
         return verdict;
       },
@@ -85,7 +93,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
       throw cause;
     });
     const opened: Open = {
-      ...{ server, gateway, lease, local, used, sight: NOTHING, admin: undefined, lost: '' },
+      ...{ server, gateway, quota, lease, local, used, sight: NOTHING, admin: undefined, lost: '' },
       stopLook: () => undefined,
     };
     state.current = opened;
@@ -157,7 +165,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
   };
 }
 
-function observed(deps: RedisBrokerDeps, { gateway, lease, sight, lost }: Open): ObservedStream {
+function observed(deps: RedisBrokerDeps, { gateway, quota, lease, sight, lost }: Open): ObservedStream {
   const { messagesIn, messagesOut, buffered, bufferedBytes } = sight;
   return observeGateway(gateway, {
     ...{
@@ -166,6 +174,7 @@ function observed(deps: RedisBrokerDeps, { gateway, lease, sight, lost }: Open):
       external: deps.external,
       compute: deps.compute,
       lost,
+      quota,
     },
     counters: { messagesIn, messagesOut, buffered, bufferedBytes },
   });

@@ -6,6 +6,7 @@ import { addressList } from '../../address-list.ts';
 import type { Lease, ObservedStream } from '../../api/contract/node-link.ts';
 import type { Clock } from '../../clock.ts';
 import { checkPassword } from '../admit.ts';
+import { type QuotaMeter, quotaMeter, type Usage } from '../quota.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
 import { type Admission, openRelay, type Relay, type RelayEvent } from './relay/index.ts';
 
@@ -19,12 +20,15 @@ export interface RelayBrokerDeps {
   readonly compute: string;
   /** The ports a stream had before a restart; `from` and `to` bound new ones, 0 to 0 takes any. */
   readonly remembered: (stream: string) => StreamPorts | undefined;
+  /** What an earlier run of the agent counted. */
+  readonly usedBefore?: (stream: string) => Usage | undefined;
   readonly portRange: { readonly from: number; readonly to: number };
   readonly onEvent: (event: BrokerEvent) => void;
 }
 
 interface Open {
   readonly relay: Relay;
+  readonly quota: QuotaMeter;
   lease: Lease;
   local: readonly LocalCredential[];
   readonly used: Set<string>;
@@ -39,6 +43,8 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
     const allowed = addressList(lease.externalAddresses);
     const used = new Set<string>();
     const state: { current: Open | undefined } = { current: undefined };
+    const quota = quotaMeter(() => state.current?.lease ?? lease, deps.usedBefore?.(lease.stream));
+    const mayProduce = (role: 'producer' | 'consumer') => role !== 'producer' || quota.reached() === '';
     const admit = (attempt: {
       readonly username: string;
       readonly password: string;
@@ -51,6 +57,7 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
         if (now.externalShut) return { ok: false, reason: SHUT, later: true };
         if (!allowed.check(attempt.remoteAddress))
           return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
+        if (!mayProduce(attempt.portRole ?? 'producer')) return { ok: false, reason: quota.reached() };
         return { ok: true, role: attempt.portRole ?? 'producer', credentialId: `address:${attempt.remoteAddress}` };
       }
       const verdict = checkPassword(now, own, { ...attempt, nowMs: deps.clock.now() });
@@ -59,6 +66,7 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       // Jobs come from the compute network with a credential the node made; the list is for those from outside.
       if (!verdict.own && !allowed.check(attempt.remoteAddress))
         return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
+      if (!mayProduce(verdict.role)) return { ok: false, reason: quota.reached() };
       used.add(verdict.credentialId);
       return { ok: true, role: verdict.role, credentialId: verdict.credentialId };
     };
@@ -79,9 +87,10 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       handshakeTimeoutMs: HANDSHAKE_MS,
       consumerListens: lease.consumer === 'listen' ? lease.consumerListens : [],
       admit,
+      quota,
       onEvent: (event: RelayEvent) => deps.onEvent(eventOf(lease.stream, event)),
     });
-    const opened = { relay, lease, local, used };
+    const opened = { relay, quota, lease, local, used };
     state.current = opened;
     return opened;
   };
@@ -98,6 +107,7 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       const valid = new Set(lease.externalShut ? own : [...lease.credentials.map((c) => c.id), ...own]);
       present.lease = lease;
       present.local = local;
+      if (present.quota.reached() !== '') present.relay.cutProducers(present.quota.reached());
       if (lease.admission === 'address' && !lease.externalShut) return;
       const reason = lease.externalShut ? SHUT : 'its credential was revoked or has expired';
       for (const connection of present.relay.counters().connections) {
@@ -122,13 +132,14 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
   };
 }
 
-function observed(deps: RelayBrokerDeps, { relay, lease }: Open): ObservedStream {
+function observed(deps: RelayBrokerDeps, { relay, quota, lease }: Open): ObservedStream {
   const c = relay.counters();
   const { port, consumerPort } = relay.endpoints;
   return {
     stream: lease.stream,
     state: 'ready',
     reason: '',
+    usage: { ...quota.usage(), reached: quota.reached() },
     endpoints: {
       producer: `tcp://${authority(deps.external)}:${port}`,
       ...(lease.consumer === 'listen' ? {} : { consumer: `tcp://${authority(deps.compute)}:${consumerPort ?? port}` }),

@@ -22,8 +22,9 @@ export function amqpProtocol(terms: AmqpProtocolTerms): Protocol {
         up() {
           const walker = frameWalker({ maxFrameBytes: handshake.maxFrameBytes(), maxMessageBytes });
           return {
-            walk(octets) {
-              const wrong = walker.walk(octets);
+            walk(octets, room) {
+              const wrong = walker.walk(octets, room);
+              if (wrong?.before !== undefined) return { before: wrong.before };
               return wrong === undefined
                 ? undefined
                 : { reason: wrong.reason, say: closeFrame(wrong.code, wrong.reason) };
@@ -35,6 +36,7 @@ export function amqpProtocol(terms: AmqpProtocolTerms): Protocol {
           const walker = frameWalker({ maxFrameBytes: 0, maxMessageBytes: Number.MAX_SAFE_INTEGER });
           return { ...walker, walk: (octets) => void walker.walk(octets) };
         },
+        quotaReached: (reason) => closeFrame(REPLY.forced, `CONNECTION_FORCED - ${reason}`),
         farewell: (reason) => closeFrame(REPLY.forced, `CONNECTION_FORCED - ${reason}`),
       };
     },

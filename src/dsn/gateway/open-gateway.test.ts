@@ -294,3 +294,45 @@ test('a stream’s bound on octets a second holds for all its clients together; 
   await gateway.close('the test is over');
   broker.close();
 });
+
+test('a stream’s bound on messages a second holds, whatever the reads; waiting for one read outlasts no heartbeat', async () => {
+  const RATE = 100;
+  let now = 0;
+  const due: { readonly at: number; readonly act: () => void }[] = [];
+  const clock = {
+    now: () => now,
+    monotonic: () => now,
+    after(ms: number, act: () => void) {
+      const entry = { at: now + ms, act };
+      due.push(entry);
+      return () => void due.splice(0, due.length, ...due.filter((d) => d !== entry));
+    },
+  };
+  const broker = await playedBroker('messages');
+  const gateway = await openGateway({
+    ...{ hosts: ['127.0.0.1'], port: 0, portRange: { from: 0, to: 0 }, clock, handshakeTimeoutMs: 1e9 },
+    ...{ maxConnections: 4, protocol: respProtocol({ maxMessageBytes: MIB }), messagesPerSecond: () => RATE },
+    onEvent: () => undefined,
+    judge: (_address, username) => ({ ok: true, grant: { role: 'producer', credentialId: username } }),
+    upstream: () => ({ at: { path: broker.path }, username: 'u', password: 'p' }),
+  });
+  const client = net.connect(gateway.port, '127.0.0.1').on('error', () => undefined);
+  client.resume();
+  const MOST = 5000;
+  client.write(command('AUTH', 'a', 'p'));
+  client.write(Buffer.concat(Array.from({ length: MOST }, () => command('PUBLISH', 'c', 'm'))));
+  // And what came before the broker had taken the client.
+  const ofOneRead = (RATE * 256) / command('PUBLISH', 'c', 'm').length + 1;
+  for (let turns = 0; gateway.counters().messagesIn < MOST; turns++) {
+    assert.ok(turns < 4000, `${gateway.counters().messagesIn} of ${MOST}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.ok(gateway.counters().messagesIn <= RATE * 0.25 + (now * RATE) / 1000 + 2 * ofOneRead);
+    now += 50;
+    for (const { act } of due.filter((d) => d.at <= now && due.splice(due.indexOf(d), 1).length > 0)) act();
+  }
+  assert.ok(ofOneRead / RATE < 10, 'seconds that one read may take');
+  assert.ok(now >= ((MOST - RATE * 0.25 - 2 * ofOneRead) * 1000) / RATE);
+  client.destroy();
+  await gateway.close('the test is over');
+  broker.close();
+});

@@ -2,6 +2,7 @@
 import type net from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { Clock } from '../../clock.ts';
+import { type QuotaMeter, quotaMeter } from '../quota.ts';
 import { adoptSocket, canReadInPlace } from '../sockets/adopt-socket.ts';
 import { adoptTls } from '../sockets/adopt-tls.ts';
 import { listen } from '../sockets/listen.ts';
@@ -23,6 +24,10 @@ export interface GatewayOptions {
   readonly onEvent: (kind: 'connected' | 'disconnected' | 'refused', detail: Readonly<Record<string, unknown>>) => void;
   /** Of what all clients together put in, octets a second; 0 or left out: no bound. */
   readonly bytesPerSecond?: () => number;
+  /** Likewise messages. */
+  readonly messagesPerSecond?: () => number;
+  /** Of what producers put in; left out: no quota. */
+  readonly quota?: QuotaMeter;
   /** TLS is spoken where this is given; undefined while the node has no certificate: nobody is let in. */
   readonly tls?: (() => SecureContext | undefined) | undefined;
   /** False forces the plain reader; for tests. */
@@ -60,6 +65,8 @@ export interface Gateway {
 }
 
 const TRIM_MS = 1000;
+const QUIET_MS = 500;
+const LEAST_READ_BYTES = 16 * 1024;
 
 /** Rejects with the system's error where no port could be had. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
@@ -68,6 +75,25 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const pool = openSlabPool();
   const sessions = new Map<Session, number>();
   const rate = streamRate(clock, options.bytesPerSecond ?? (() => 0));
+  const messageRate = streamRate(clock, options.messagesPerSecond ?? (() => 0));
+  const quota = options.quota ?? quotaMeter(() => ({ byteQuota: 0, messageQuota: 0 }));
+  /** One read's messages are paid for within some 8 s, so that waiting for it outlasts no heartbeat: the smallest take 30 octets. */
+  const readMost = (): number => {
+    const bound = options.messagesPerSecond?.() ?? 0;
+    return bound === 0 ? Number.POSITIVE_INFINITY : Math.max(LEAST_READ_BYTES, bound * 256);
+  };
+  let stopEnding: (() => void) | undefined;
+  /** Those that met the quota are told by themselves; the others once nothing more is under way. */
+  const endProducers = (seen: ReadonlyMap<Session, number>): void => {
+    stopEnding = clock.after(QUIET_MS, () => {
+      stopEnding = undefined;
+      const why = quota.reached();
+      const left = [...sessions.keys()].filter((s) => s.grant()?.role === 'producer');
+      if (why === '' || left.length === 0) return;
+      for (const session of left) if (seen.get(session) === session.bytesIn()) session.close(why);
+      endProducers(new Map(left.map((s) => [s, s.bytesIn()])));
+    });
+  };
   let next = 1;
   const past = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, redelivered: 0 };
   let refused = 0;
@@ -95,7 +121,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const session = openSession({
       ...options,
       pool,
-      spend: rate.spend,
+      spend: (octets, messages) => Math.max(rate.spend(octets), messages === 0 ? 0 : messageRate.spend(messages)),
+      readMost,
+      quota,
+      onQuota: () => stopEnding ?? endProducers(new Map()),
       openSocket: (reader) =>
         context === undefined ? adoptSocket(accepted, reader, inPlace) : adoptTls(accepted, reader, context),
       onKnown(known) {
@@ -152,6 +181,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     async close(reason) {
       closing = true;
       stopTrim();
+      stopEnding?.();
       const closed = servers.map((server) => new Promise((done) => server.close(done)));
       for (const session of [...sessions.keys()]) session.close(reason);
       while (sessions.size > 0) await new Promise((resolve) => setImmediate(resolve));

@@ -41,8 +41,11 @@ export interface Handshake {
 
 /** Walks what a known client sends. */
 export interface UpWalk {
-  /** What is wrong, and what the client is told of it; undefined: nothing. */
-  walk(octets: Uint8Array): { readonly reason: string; readonly say: Uint8Array | string } | undefined;
+  /** What is wrong, and what the client is told of it; undefined: nothing. `room`: so many messages may still come; of one more, how many of the octets stand before it. */
+  walk(
+    octets: Uint8Array,
+    room: number,
+  ): { readonly reason: string; readonly say: Uint8Array | string } | { readonly before: number } | undefined;
   messages(): number;
 }
 
@@ -62,6 +65,8 @@ export interface Conversation {
   down?(): DownWalk;
   /** Put between two frames, then both sides close. Needs `down`. */
   farewell?(reason: string): Uint8Array;
+  /** To a client that has just put in more than may be, once what it put in before was answered. */
+  quotaReached(reason: string): Uint8Array | string;
 }
 
 export interface Protocol {

@@ -9,12 +9,13 @@ export function respProtocol({ maxMessageBytes }: { readonly maxMessageBytes: nu
     full: failure('ERR max number of clients reached'),
     begin: (judge, upstream) => ({
       handshake: respHandshake(judge, upstream),
+      quotaReached: (reason) => failure(`ERR ${reason} (beamway)`),
       up() {
         const scanner = commandScanner({ maxWordBytes: maxMessageBytes });
         return {
-          walk(octets) {
-            const reason = scanner.scan(octets);
-            if (reason === undefined) return undefined;
+          walk(octets, room) {
+            const reason = scanner.scanUpTo(octets, room);
+            if (typeof reason === 'number') return reason === octets.length ? undefined : { before: reason };
             return { reason, say: failure(`ERR Protocol error: ${reason} (beamway)`) };
           },
           messages: scanner.messages,

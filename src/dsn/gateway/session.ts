@@ -4,6 +4,7 @@
  */
 import type net from 'node:net';
 import type { Clock } from '../../clock.ts';
+import type { QuotaMeter } from '../quota.ts';
 import { connectSocket, type InPlaceReader, type MeasuredSocket } from '../sockets/adopt-socket.ts';
 import type { SlabPool } from '../sockets/slab.ts';
 import { type Splice, splice } from '../sockets/splice.ts';
@@ -16,7 +17,12 @@ export interface SessionOptions {
   readonly handshakeTimeoutMs: number;
   readonly openSocket: (reader: InPlaceReader) => net.Socket;
   /** Of what was read from the client: how long nothing more is to be read. */
-  readonly spend: (octets: number) => number;
+  readonly spend: (octets: number, messages: number) => number;
+  /** At most so many octets are read at once. */
+  readonly readMost: () => number;
+  readonly quota: QuotaMeter;
+  /** A producer met the quota, or used the last of it. */
+  readonly onQuota: () => void;
   readonly judge: (remoteAddress: string, username: string, password: string) => Judgement;
   readonly upstream: (grant: Grant) => Upstream;
   /** Called once the broker has taken it. */
@@ -46,6 +52,8 @@ export interface Session {
 const SMALL_READ_BYTES = 4096;
 const LAST_WORD_MS = 500;
 const BROKER_MS = 5000;
+/** What a producer put in before the quota was met is answered within this time, then it is told. */
+const LAST_ANSWERS_MS = 250;
 const NONE = { messages: 0, redelivered: 0, nacks: 0 } as const;
 
 export function openSession(options: SessionOptions): Session {
@@ -71,14 +79,19 @@ export function openSession(options: SessionOptions): Session {
   let stopTimer = (): void => undefined;
   /** More came than the stream's rate allows: not read until its time has come, though the broker would take it. */
   let slowed = false;
+  let paidMessages = 0;
   let stopWait = (): void => undefined;
+  let stopLast: (() => void) | undefined;
 
   const reader: InPlaceReader = {
-    region: () => up?.region() ?? small,
+    region: () => up?.region().subarray(0, options.readMost()) ?? small,
     filled(count) {
       if (up !== undefined) {
-        const waitMs = options.spend(count);
         const goOn = up.filled(count);
+        // Those that came before the broker had taken it too.
+        const messages = upWalk?.messages() ?? 0;
+        const waitMs = options.spend(count, messages - paidMessages);
+        paidMessages = messages;
         if (waitMs < 1) return goOn;
         stopWait();
         slowed = true;
@@ -153,10 +166,31 @@ export function openSession(options: SessionOptions): Session {
   };
   const inspectUp = (octets: Uint8Array): number => {
     if (refused) return 0;
-    const violation = upWalk?.walk(octets);
-    if (violation === undefined) return octets.length;
-    part(violation.reason, violation.say);
+    if (upWalk === undefined) return octets.length;
+    if (grant?.role !== 'producer') return judgeWalk(upWalk.walk(octets, Number.POSITIVE_INFINITY), octets.length);
+    if (stopLast !== undefined) return 0;
+    const room = options.quota.room();
+    const those = octets.length > room.bytes ? octets.subarray(0, room.bytes) : octets;
+    const before = upWalk.messages();
+    const passed = judgeWalk(upWalk.walk(those, room.messages), those.length);
+    options.quota.add(passed, upWalk.messages() - before);
+    if (refused) return 0;
+    if (passed < octets.length) outOfQuota();
+    if (options.quota.reached() !== '') options.onQuota();
+    return passed;
+  };
+  const judgeWalk = (found: ReturnType<UpWalk['walk']>, all: number): number => {
+    if (found === undefined) return all;
+    if ('before' in found) return found.before;
+    part(found.reason, found.say);
     return 0;
+  };
+  /** Nothing more is taken from it; what was, may be answered first. */
+  const outOfQuota = (): void => {
+    stopLast ??= clock.after(LAST_ANSWERS_MS, () => {
+      const why = options.quota.reached() || 'a quota of the stream was used up';
+      if (!refused && !client.destroyed) part(why, conversation.quotaReached(why));
+    });
   };
   const inspectDown = (octets: Uint8Array): number => {
     if (downWalk === undefined) return octets.length;
@@ -243,6 +277,7 @@ export function openSession(options: SessionOptions): Session {
   client.on('close', () => {
     stopTimer();
     stopWait();
+    stopLast?.();
     broker?.destroy();
     up?.end();
     down?.end();

@@ -8,6 +8,23 @@ import { commandScanner } from './scan-commands.ts';
 const words = fc.array(fc.string({ maxLength: 20, unit: 'grapheme' }), { minLength: 1, maxLength: 8 });
 const bounds = { maxWordBytes: 1024 };
 
+test('of more commands that put in than there is room for, those that fit are passed whole', () => {
+  const put = command('XADD', 'frames', '*', 'f', 'x'.repeat(50));
+  const asked = command('XLEN', 'frames');
+  const all = Buffer.concat([put, asked, put, asked, put]);
+  for (let cut = 0; cut <= all.length; cut++) {
+    const scanner = commandScanner({ maxWordBytes: 1000 });
+    let passed = 0;
+    for (const piece of [all.subarray(0, cut), all.subarray(cut)]) {
+      const found = scanner.scanUpTo(piece, 2 - scanner.messages());
+      assert.ok(typeof found === 'number');
+      passed += found;
+    }
+    assert.equal(scanner.messages(), 2);
+    assert.equal(passed, all.length - 1, 'the last octet of the third is not passed');
+  }
+});
+
 test('what is written as a command is read as it was, and is `more` at every cut before its end', () => {
   fc.assert(
     fc.property(words, (sent) => {

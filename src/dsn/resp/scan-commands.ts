@@ -6,6 +6,8 @@
 export interface CommandScanner {
   /** What is wrong with the octets; undefined: nothing. After a violation it is not to be asked again. */
   scan(octets: Uint8Array): string | undefined;
+  /** Like `scan`, but stops before the end of the command that would be one message more than `room`: how many octets stand before that. */
+  scanUpTo(octets: Uint8Array, room: number): string | number;
   /** Commands that put messages in: XADD, PUBLISH, SPUBLISH, LPUSH, RPUSH. A pushed list counts as one. */
   messages(): number;
   commands(): number;
@@ -39,7 +41,14 @@ export function commandScanner({ maxWordBytes }: ScanBounds): CommandScanner {
   let messages = 0;
   let commands = 0;
 
+  let mostMessages = Number.POSITIVE_INFINITY;
+  let full = false;
+
   const ended = (): void => {
+    if (messages >= mostMessages && PUTS.has(name.toLowerCase())) {
+      full = true;
+      return;
+    }
     commands += 1;
     if (PUTS.has(name.toLowerCase())) messages += 1;
     name = '';
@@ -122,25 +131,36 @@ export function commandScanner({ maxWordBytes }: ScanBounds): CommandScanner {
     }
   };
 
+  const run = (octets: Uint8Array): string | number => {
+    for (let at = 0; at < octets.length; ) {
+      if (where === 'payload') {
+        const count = Math.min(payloadLeft, octets.length - at);
+        if (first && name.length <= LONGEST_NAME)
+          name += Buffer.from(octets.buffer, octets.byteOffset + at, Math.min(count, LONGEST_NAME + 1)).toString(
+            'latin1',
+          );
+        payloadLeft -= count;
+        at += count;
+        if (payloadLeft === 0) where = 'payload-end';
+        continue;
+      }
+      const violation = step(octets[at] ?? 0);
+      if (violation !== undefined) return violation;
+      if (full) return at;
+      at += 1;
+    }
+    return octets.length;
+  };
+
   return {
     scan(octets) {
-      for (let at = 0; at < octets.length; ) {
-        if (where === 'payload') {
-          const count = Math.min(payloadLeft, octets.length - at);
-          if (first && name.length <= LONGEST_NAME)
-            name += Buffer.from(octets.buffer, octets.byteOffset + at, Math.min(count, LONGEST_NAME + 1)).toString(
-              'latin1',
-            );
-          payloadLeft -= count;
-          at += count;
-          if (payloadLeft === 0) where = 'payload-end';
-          continue;
-        }
-        const violation = step(octets[at] ?? 0);
-        if (violation !== undefined) return violation;
-        at += 1;
-      }
-      return undefined;
+      mostMessages = Number.POSITIVE_INFINITY;
+      const ran = run(octets);
+      return typeof ran === 'string' ? ran : undefined;
+    },
+    scanUpTo(octets, room) {
+      mostMessages = messages + room;
+      return run(octets);
     },
     messages: () => messages,
     commands: () => commands,

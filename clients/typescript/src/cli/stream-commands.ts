@@ -235,11 +235,21 @@ function pairsOf(s: Result<'stream.show'>): [string, string | number | null][] {
           ['in', `${c.messagesIn} messages, ${bytes(c.bytesIn)}`],
           ['out', `${c.messagesOut} messages, ${bytes(c.bytesOut)}`],
           ['buffered', `${c.buffered} messages, ${bytes(c.bufferedBytes)}`],
+          ...usedOf(s),
           ['dropped', c.dropped],
           ['redelivered', c.redelivered],
           ['refused', `${c.refused} connections`],
         ] as [string, string | number][])),
   ];
+}
+
+/** What was used of its quotas; nothing where it has none. */
+function usedOf({ usage }: Result<'stream.show'>): [string, string][] {
+  if (usage === null) return [];
+  const pairs: [string, string][] = [];
+  if (usage.byteQuota > 0) pairs.push(['byteQuota', `${bytes(usage.bytes)} of ${bytes(usage.byteQuota)} used`]);
+  if (usage.messageQuota > 0) pairs.push(['messageQuota', `${usage.messages} of ${usage.messageQuota} used`]);
+  return pairs;
 }
 
 /** The file a job finds under BEAMWAY_STREAMS has this shape too: { "streams": { NAME: { role, endpoint, … } } }. */

@@ -133,6 +133,11 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
         for (const connection of live) connection.close(`cut: ${reason}`);
         return live.length;
       },
+      cutProducers(reason) {
+        const live = [...connections].filter((connection) => connection.grant()?.role === 'producer');
+        for (const connection of live) connection.close(`cut: ${reason}`);
+        return live.length;
+      },
       drain(deadlineMs) {
         draining = true;
         return waitUntilDrained({

@@ -3,6 +3,7 @@
  * Owns no state. Issue 2 item 6; the words on the wire are in docs/reference/relay-protocol.md.
  */
 import type { Clock } from '../../../clock.ts';
+import type { QuotaMeter } from '../../quota.ts';
 
 export type RelayRole = 'producer' | 'consumer';
 
@@ -46,6 +47,8 @@ export interface RelayOptions {
   readonly consumerListens: readonly string[];
   /** Synchronous; compares in constant time. With admission 'address' it is called with empty credentials and a port role. */
   readonly admit: (attempt: AdmissionAttempt) => Admission;
+  /** Of what producers put in; the message that would go beyond is not taken, and ends its producer's connection. */
+  readonly quota?: QuotaMeter;
   readonly onEvent?: (event: RelayEvent) => void;
   /** Unacknowledged at one consumer (delivery 'redeliver'). Default 64 messages, 8 MiB; one message always fits. */
   readonly window?: { readonly messages: number; readonly bytes: number };
@@ -121,6 +124,8 @@ export interface Relay {
   counters(): RelayCounters;
   /** Closes that credential's live connections now; returns how many. */
   cut(credentialId: string, reason: string): number;
+  /** Closes all producers' connections now; returns how many. */
+  cutProducers(reason: string): number;
   /** Takes no new producers, reads out the ones it has, waits until consumers took everything. False: the deadline came first. */
   drain(deadlineMs: number): Promise<boolean>;
   /** Ends everything at once and frees port, sockets and memory. Safe to call twice. */

@@ -59,6 +59,21 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
   let messages = 0;
   let bytes = 0;
 
+  const { quota } = hub.options;
+  /** Of this producer nothing more is taken once one message was not. */
+  let over = '';
+  const mayTake = (size: number): boolean => {
+    if (quota === undefined) return true;
+    const room = quota.room();
+    if (over === '' && size <= room.bytes && room.messages > 0) {
+      quota.add(size, 1);
+      return true;
+    }
+    quota.exceed(size > room.bytes ? 'bytes' : 'messages');
+    over = quota.reached();
+    return false;
+  };
+
   const scanner: FrameScanner = scanFrames(
     { maxMessageBytes: hub.options.maxMessageBytes, maxCommandBytes: MAX_COMMAND_BYTES },
     {
@@ -74,7 +89,13 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
       message() {
         const whole = pieces;
         pieces = [];
-        for (const piece of whole) bytes += piece.end - piece.start;
+        let size = 0;
+        for (const piece of whole) size += piece.end - piece.start;
+        if (!mayTake(size)) {
+          releasePieces(pool, whole);
+          return;
+        }
+        bytes += size;
         messages += 1;
         tally.messagesIn += 1;
         backlog.store(source, whole);
@@ -106,6 +127,10 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
       return false;
     }
     hub.pump();
+    if (over !== '') {
+      port.onViolation(over);
+      return false;
+    }
     waits = scanner.atBoundary() && backlog.isFull(source);
     return !waits;
   };

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
 import zmq from 'zeromq';
+import { quotaMeter } from '../../quota.ts';
 import { PASSWORD, type TestRelay, testRelay, until } from './relay-fixture.ts';
 
 function push(t: TestContext, relay: TestRelay, options: object = {}): zmq.Push {
@@ -205,4 +206,24 @@ test('drain takes no new producer and ends when consumers have everything; with 
   })();
   assert.equal(await relay.drain(5000), true);
   await got;
+});
+
+test('beyond its quota a relay takes no message; consumers get what was taken', async (t) => {
+  const quota = quotaMeter(() => ({ byteQuota: 0, messageQuota: 25 }));
+  const relay = await testRelay(t, { quota });
+  const producer = push(t, relay, { sendTimeout: 200 });
+  const consumer = pull(t, relay);
+  const sending = (async () => {
+    for (let i = 0; i < 40; i++) await producer.send(seeded(1000, i)).catch(() => undefined);
+  })();
+  for (let i = 0; i < 25; i++) {
+    const [frame] = await consumer.receive();
+    assert.ok(frame?.equals(seeded(1000, i)), String(i));
+  }
+  await until('the producer is ended with the reason', () =>
+    relay.events.some((e) => e.kind === 'disconnected' && /messageQuota of 25 is used up/.test(e.reason)),
+  );
+  await sending;
+  assert.equal(relay.counters().messagesIn, 25);
+  assert.equal(quota.usage().messages, 25);
 });
