@@ -9,6 +9,7 @@ import type { StreamPorts } from './broker/broker.ts';
 import type { NodeBroker } from './broker/brokers-by-engine.ts';
 import type { NodeCertificate } from './certificate/node-certificate.ts';
 import type { ClaimRequest, ClaimVerdict } from './claim-server.ts';
+import { drainWatch } from './drain-watch.ts';
 import { eventSpool } from './event-spool.ts';
 import { exchangeClaim } from './exchange-claim.ts';
 import type { LeaseFile, NodeMemory } from './lease-file.ts';
@@ -158,8 +159,14 @@ export function agent(deps: AgentDeps): Agent {
     }
   };
 
+  const watchDrain = drainWatch(deps.clock);
   const observed = (): ObservedStream[] => [
-    ...deps.broker.observe(),
+    ...deps.broker.observe().map((o) =>
+      watchDrain(
+        memory.leases.find((l) => l.stream === o.stream),
+        o,
+      ),
+    ),
     ...[...failed].map(
       ([stream, reason]): ObservedStream => ({
         stream,

@@ -17,6 +17,8 @@ export function testLease(change: Partial<Lease> = {}): Lease {
     tls: false,
     bytesPerSecond: 0,
     messagesPerSecond: 0,
+    paused: false,
+    draining: false,
     byteQuota: 0,
     messageQuota: 0,
     admission: 'credential',

@@ -102,7 +102,7 @@ async function lookAtStream(deps: PathwayDeps, effect: Effect): Promise<Effect> 
   const stream = effect.target === null ? undefined : await streamById(deps.db, effect.target);
   if (stream === undefined) return { ...effect, state: 'failed', reason: 'the stream is gone' };
   const { state, reason } = streamState(stream, deps.clock.now());
-  if (state === 'ready') return { ...effect, state: 'ready', reason: '' };
+  if (state === 'ready' || state === 'paused') return { ...effect, state: 'ready', reason: '' };
   if (state === 'releasing' || state === 'released') return { ...effect, state: 'failed', reason };
   return reason === effect.reason ? effect : { ...effect, reason };
 }

@@ -17,13 +17,18 @@ export async function expireStreams(deps: StreamingDeps): Promise<readonly strin
 /** Of replicas that look at once, one releases and records. */
 async function expire(deps: StreamingDeps, stream: Stream): Promise<void> {
   await transaction(deps.db, async (trx) => {
-    const release = { at: new Date(deps.clock.now()), reason: 'its lifetime is over' };
+    const left = stream.observed?.counters.buffered ?? 0;
+    const reason =
+      stream.lease.draining === true
+        ? `drained for as long as was asked; ${left} messages were left`
+        : 'its lifetime is over';
+    const release = { at: new Date(deps.clock.now()), reason };
     if (!(await requestRelease(trx, stream.id, release))) return;
     await moveVersion(trx, stream.node);
     await recordEvent(deps, stream, {
       part: 'expire-streams',
       action: 'stream.expired',
-      detail: { expiresAt: stream.expiresAt.toISOString() },
+      detail: { expiresAt: stream.expiresAt.toISOString(), reason },
     });
   });
   deps.waiters.wake(stream.node);

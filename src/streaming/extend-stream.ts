@@ -2,16 +2,18 @@
 import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { extendLife, moveVersion, streamById } from './store.ts';
+import { extendLife, lockStream, moveVersion } from './store.ts';
 import type { Stream } from './stream.ts';
 
 /** Throws `not-found`, `conflict` (released), `parameter-out-of-bounds`. */
 export async function extendStream(deps: StreamingDeps, id: string, lifetimeSeconds: number): Promise<Stream> {
   const extended = await transaction(deps.db, async (trx) => {
-    const stream = await streamById(trx, id);
+    const stream = await lockStream(trx, id);
     if (stream === undefined) throw new Problem('not-found', `No stream ${id}.`);
     if (stream.releaseRequestedAt !== null)
       throw new Problem('conflict', `Stream ${id} is released: ${stream.releaseReason}.`);
+    if (stream.lease.draining === true)
+      throw new Problem('conflict', `Stream ${id} is draining: make a new one to go on.`);
     const max = deps.templates.get(stream.template)?.parameters.lifetimeSeconds.max ?? 0;
     if (lifetimeSeconds > max) {
       throw new Problem('parameter-out-of-bounds', `Template ${stream.template} allows at most ${max} s.`, {

@@ -10,11 +10,13 @@ export {
 } from './claim-streams.ts';
 export { type CreateStreamInput, createStream } from './create-stream.ts';
 export type { StreamingDeps } from './deps.ts';
+export { drainStream } from './drain-stream.ts';
 export { expireStreams } from './expire-streams.ts';
 export { extendStream } from './extend-stream.ts';
 export { type IssuedCredential, issueCredential } from './issue-credential.ts';
 export { loadTemplates } from './load-templates.ts';
 export { type NodeWaiters, nodeWaiters } from './node-waiters.ts';
+export { pauseStream } from './pause-stream.ts';
 export { pendingNodes } from './pending-nodes.ts';
 export { type PendingRevocation, pendingRevocations } from './pending-revocations.ts';
 export { releaseStream } from './release-stream.ts';

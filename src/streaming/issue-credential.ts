@@ -47,6 +47,8 @@ export async function issueCredential(
     if (stream === undefined) throw new Problem('not-found', `No stream ${input.stream}.`);
     if (stream.releaseRequestedAt !== null)
       throw new Problem('conflict', `Stream ${stream.id} is released: ${stream.releaseReason}.`);
+    if (stream.lease.draining === true && input.role === 'producer')
+      throw new Problem('conflict', `Stream ${stream.id} is draining: it takes no producers any more.`);
     if (stream.observed?.state !== 'ready')
       throw new Problem('conflict', `Stream ${stream.id} is not ready yet.`, { retryAfterSeconds: 1 });
     if (stream.lease.admission === 'address') {

@@ -133,6 +133,29 @@ export async function streamById(db: Queries, id: string): Promise<Stream | unde
   return row === undefined ? undefined : streamFrom(row);
 }
 
+/** Nobody else changes it until the transaction ends. */
+export async function lockStream(trx: Queries, id: string): Promise<Stream | undefined> {
+  const row = await tables(trx)
+    .selectFrom('streaming_stream')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst();
+  return row === undefined ? undefined : streamFrom(row);
+}
+
+/** Terms, parameters and end of life of a stream that the caller has locked. */
+export async function saveTerms(
+  trx: Queries,
+  { id, lease, parameters, expiresAt }: Pick<Stream, 'id' | 'lease' | 'parameters' | 'expiresAt'>,
+): Promise<void> {
+  await tables(trx)
+    .updateTable('streaming_stream')
+    .set({ lease: JSON.stringify(lease), parameters: JSON.stringify(parameters), expires_at: expiresAt })
+    .where('id', '=', id)
+    .execute();
+}
+
 export async function streamByKey(db: Queries, project: string, key: string): Promise<Stream | undefined> {
   const row = await tables(db)
     .selectFrom('streaming_stream')

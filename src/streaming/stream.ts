@@ -4,7 +4,15 @@
  */
 
 export type StreamRole = 'producer' | 'consumer';
-export type StreamState = 'pending' | 'ready' | 'unreachable' | 'releasing' | 'released' | 'failed';
+export type StreamState =
+  | 'pending'
+  | 'ready'
+  | 'paused'
+  | 'draining'
+  | 'unreachable'
+  | 'releasing'
+  | 'released'
+  | 'failed';
 
 export interface StreamCounters {
   readonly messagesIn: number;
@@ -35,6 +43,7 @@ export interface Observed {
   readonly stream: string;
   readonly state: 'starting' | 'ready' | 'failed';
   readonly reason: string;
+  readonly drained?: boolean | undefined;
   readonly usage?: { readonly bytes: number; readonly messages: number; readonly reached: string } | undefined;
   readonly endpoints: Readonly<Record<string, string>>;
   readonly counters: StreamCounters;
@@ -65,7 +74,7 @@ export interface Stream {
   readonly observedAt: Date | null;
 }
 
-/** Terms of a lease that never change while the stream lives. */
+/** Terms of a lease: those of the template, and what users change of them while the stream lives. */
 export interface LeaseTerms {
   readonly engine: 'relay' | 'redis' | 'rabbitmq';
   readonly mode?: 'direct' | 'l4' | 'l7';
@@ -76,6 +85,8 @@ export interface LeaseTerms {
   readonly tls?: boolean;
   readonly bytesPerSecond?: number;
   readonly messagesPerSecond?: number;
+  readonly paused?: boolean;
+  readonly draining?: boolean;
   readonly byteQuota?: number;
   readonly messageQuota?: number;
   readonly admission: 'credential' | 'address';
@@ -130,5 +141,13 @@ export function streamState(stream: Stream, nowMs: number): { readonly state: St
     };
   const { state, usage } = stream.observed;
   const reason = stream.observed.reason === '' ? (usage?.reached ?? '') : stream.observed.reason;
-  return { state: state === 'starting' ? 'pending' : state, reason };
+  if (state !== 'ready') return { state: state === 'starting' ? 'pending' : state, reason };
+  const { buffered, bufferedBytes } = stream.observed.counters;
+  if (stream.lease.draining === true)
+    return {
+      state: 'draining',
+      reason: `${buffered} messages, ${bufferedBytes} bytes left; until ${stream.expiresAt.toISOString()} at the latest`,
+    };
+  if (stream.lease.paused === true) return { state: 'paused', reason: 'its producers wait until it is resumed' };
+  return { state, reason };
 }

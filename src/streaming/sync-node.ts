@@ -2,13 +2,23 @@
  * One turn of a node's agent: its report is stored, streams it no longer holds become released, its events are audited, and it is
  * answered with all its leases as soon as they differ from the version it knows.
  */
-import { type Queries, transaction } from '../database/index.ts';
+import { type Queries, type TransactionQueries, transaction } from '../database/index.ts';
 import { type Caller, lockdownInForce } from '../identity/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
 import { recordEvent, requestOf } from './record-event.ts';
 import { secretsOf } from './secret-store.ts';
-import { liveStreams, markReleased, nodeRow, nodeSeen, saveObservation, streamsById } from './store.ts';
+import {
+  liveStreams,
+  markReleased,
+  moveVersion,
+  nodeRow,
+  nodeSeen,
+  requestRelease,
+  saveObservation,
+  streamById,
+  streamsById,
+} from './store.ts';
 import type { LeaseTerms, Observed, Stream, StreamRole } from './stream.ts';
 
 export interface NodeReport {
@@ -111,6 +121,7 @@ async function store(deps: StreamingDeps, report: NodeReport): Promise<void> {
     const { node: name, appliedVersion, claimUrl, engines } = report;
     await nodeSeen(trx, { name, at, appliedVersion, claimUrl, engines });
     for (const observed of report.streams) await saveObservation(trx, observed, at);
+    for (const { stream } of report.streams.filter((s) => s.drained === true)) await endDrained(deps, trx, stream);
     // The agent applies an answer whole before it asks again, so what it does not hold now and is not wanted will not come back.
     const gone = (await liveStreams(trx, report.node)).filter((s) => s.releaseRequestedAt !== null && !held.has(s.id));
     const released = await markReleased(
@@ -126,6 +137,17 @@ async function store(deps: StreamingDeps, report: NodeReport): Promise<void> {
       });
   });
   for (const id of held) deps.waiters.wake(`stream:${id}`);
+}
+
+/** Nothing is left in it: it is released now. Of repeated reports the first does it. */
+async function endDrained(deps: StreamingDeps, trx: TransactionQueries, id: string): Promise<void> {
+  const stream = await streamById(trx, id);
+  if (stream?.lease.draining !== true) return;
+  if (!(await requestRelease(trx, id, { at: new Date(deps.clock.now()), reason: 'it was drained' }))) return;
+  await moveVersion(trx, stream.node);
+  const { messagesIn = 0, messagesOut = 0 } = stream.observed?.counters ?? {};
+  const detail = { node: stream.node, messagesIn, messagesOut };
+  await recordEvent(deps, stream, { part: 'sync-node', action: 'stream.drained', detail });
 }
 
 /** Read after the version was: a change that came in between is delivered early, and once more under its own version. */
@@ -161,6 +183,8 @@ async function leasesFor(
       tls: terms.tls ?? false,
       bytesPerSecond: terms.bytesPerSecond ?? 0,
       messagesPerSecond: terms.messagesPerSecond ?? 0,
+      paused: terms.paused ?? false,
+      draining: terms.draining ?? false,
       byteQuota: terms.byteQuota ?? 0,
       messageQuota: terms.messageQuota ?? 0,
       externalShut,

@@ -107,6 +107,27 @@ export const ENDPOINTS = {
     body: true,
     form: false,
   },
+  'stream.pause': {
+    method: 'POST',
+    path: '/beamway/v1/streams/{id}/pause',
+    idempotent: false,
+    body: false,
+    form: false,
+  },
+  'stream.resume': {
+    method: 'POST',
+    path: '/beamway/v1/streams/{id}/resume',
+    idempotent: false,
+    body: false,
+    form: false,
+  },
+  'stream.drain': {
+    method: 'POST',
+    path: '/beamway/v1/streams/{id}/drain',
+    idempotent: false,
+    body: true,
+    form: false,
+  },
   'stream.delete': { method: 'DELETE', path: '/beamway/v1/streams/{id}', idempotent: false, body: false, form: false },
   'stream.credential': {
     method: 'POST',

@@ -43,6 +43,8 @@ export const leaseSchema = z.strictObject({
   messagesPerSecond: z.int().min(0).default(0).describe('Likewise messages; 0: no bound'),
   byteQuota: z.int().min(0).default(0).describe('What producers may put in over its whole life, octets; 0: no quota'),
   messageQuota: z.int().min(0).default(0).describe('Likewise messages; 0: no quota'),
+  paused: z.boolean().default(false).describe('Producers are not read'),
+  draining: z.boolean().default(false).describe('Producers are cut and refused; it ends when nothing is left in it'),
   tls: z.boolean().default(false).describe('Its ports speak TLS 1.3, and nothing else'),
   admission: z.enum(['credential', 'address']),
   delivery: z.enum(['at-most-once', 'redeliver']),
@@ -67,6 +69,7 @@ export const observedStreamSchema = z.strictObject({
   stream: z.string(),
   state: z.enum(['starting', 'ready', 'failed']),
   reason: z.string(),
+  drained: z.boolean().optional().describe('It was to be drained, and nothing is left in it'),
   usage: z
     .strictObject({ bytes: z.int(), messages: z.int(), reached: z.string() })
     .optional()

@@ -3,7 +3,16 @@ import { z } from 'zod';
 import { idParameter, limitField, nameField, timeField, wordField } from './fields.ts';
 import { operation } from './operation.ts';
 
-const STREAM_STATES = ['pending', 'ready', 'unreachable', 'releasing', 'released', 'failed'] as const;
+const STREAM_STATES = [
+  'pending',
+  'ready',
+  'paused',
+  'draining',
+  'unreachable',
+  'releasing',
+  'released',
+  'failed',
+] as const;
 
 export const countersSchema = z.strictObject({
   messagesIn: z.int(),
@@ -110,7 +119,7 @@ export const showStream = operation({
       .min(0)
       .max(30)
       .default(0)
-      .describe('Wait so long for it to leave the state pending or releasing'),
+      .describe('Wait so long for it to leave the state pending, draining or releasing'),
   }),
   response: streamSchema,
   action: 'stream:read',
@@ -130,6 +139,47 @@ export const extendStream = operation({
   audit: 'mutation',
   limitClass: 'stream',
   auditFields: ['lifetimeSeconds'],
+});
+
+export const pauseStream = operation({
+  id: 'stream.pause',
+  method: 'POST',
+  path: '/beamway/v1/streams/{id}/pause',
+  summary: 'Pause a stream: its producers are not read and wait; consumers go on',
+  tag: 'streams',
+  params: idParameter,
+  response: streamSchema,
+  action: 'stream:create',
+  audit: 'mutation',
+});
+
+export const resumeStream = operation({
+  id: 'stream.resume',
+  method: 'POST',
+  path: '/beamway/v1/streams/{id}/resume',
+  summary: 'Let a paused stream go on',
+  tag: 'streams',
+  params: idParameter,
+  response: streamSchema,
+  action: 'stream:create',
+  audit: 'mutation',
+});
+
+export const drainStream = operation({
+  id: 'stream.drain',
+  method: 'POST',
+  path: '/beamway/v1/streams/{id}/drain',
+  summary: 'Release a stream once nothing is left in it: producers are cut, consumers go on',
+  tag: 'streams',
+  params: idParameter,
+  body: z.strictObject({
+    withinSeconds: z.int().min(1).max(604_800).default(600).describe('Then it is released, whatever is left'),
+  }),
+  success: 202,
+  response: streamSchema,
+  action: 'stream:create',
+  audit: 'mutation',
+  auditFields: ['withinSeconds'],
 });
 
 export const deleteStream = operation({

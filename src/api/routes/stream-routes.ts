@@ -4,12 +4,14 @@ import { Problem } from '../../problems.ts';
 import {
   certifyNode,
   createStream,
+  drainStream,
   enginesOf,
   extendStream,
   issueCredential,
   liveStreams,
   NODE_SILENT_MS,
   nodeRows,
+  pauseStream,
   releaseStream,
   type Stream,
   type StreamingDeps,
@@ -29,6 +31,9 @@ type StreamRoutes = Pick<
   | 'stream.list'
   | 'stream.show'
   | 'stream.extend'
+  | 'stream.pause'
+  | 'stream.resume'
+  | 'stream.drain'
   | 'stream.delete'
   | 'stream.credential'
   | 'node.sync'
@@ -50,7 +55,7 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
   };
   const view = (stream: Stream) => streamView(stream, deps.clock.now());
   const settled = (stream: Stream): boolean =>
-    !['pending', 'releasing'].includes(streamState(stream, deps.clock.now()).state);
+    !['pending', 'draining', 'releasing'].includes(streamState(stream, deps.clock.now()).state);
 
   return {
     'template.list': {
@@ -112,6 +117,12 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
     'stream.extend': {
       locate,
       handle: async ({ params, body }) => view(await extendStream(deps, params.id, body.lifetimeSeconds)),
+    },
+    'stream.pause': { locate, handle: async ({ params }) => view(await pauseStream(deps, params.id, true)) },
+    'stream.resume': { locate, handle: async ({ params }) => view(await pauseStream(deps, params.id, false)) },
+    'stream.drain': {
+      locate,
+      handle: async ({ params, body }) => view(await drainStream(deps, params.id, body.withinSeconds)),
     },
     'stream.delete': {
       locate,

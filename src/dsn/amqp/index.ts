@@ -2,6 +2,7 @@
 export {
   closeFrame,
   FRAME,
+  FRAME_END,
   FRAME_OVERHEAD,
   type Frame,
   longString,

@@ -29,6 +29,8 @@ export interface FrameWalker {
   /** Like `walk`, but stops behind the first frame that ends in `octets`: how many octets that is; undefined where none ends. Violations count as an end at 0. */
   walkToEnd(octets: Uint8Array): number | undefined;
   atBoundary(): boolean;
+  /** Until the frame ends at least so many octets are missing; 0 between two frames. */
+  missing(): number;
   counts(): FrameCounts;
 }
 
@@ -180,6 +182,7 @@ export function frameWalker({ maxFrameBytes, maxMessageBytes }: WalkBounds): Fra
       return ran < 0 ? undefined : ran;
     },
     atBoundary: () => filled === 0 && skip === 0 && !end,
+    missing: () => (filled > 0 ? 1 : skip + (end ? 1 : 0)),
     counts: () => ({ messages, redelivered, nacks, unconfirmed }),
   };
 }

@@ -7,6 +7,8 @@ import type { LocalCredential } from './broker.ts';
 
 export const SHUT = 'the facility is locked down: paths from outside are shut';
 
+export const DRAINING = 'the stream is draining: nothing more is taken in';
+
 export interface Asked {
   readonly username: string;
   readonly password: string;
@@ -25,6 +27,7 @@ export function judgeLease(lease: Lease, local: readonly LocalCredential[], aske
   // Jobs come from the compute network with a credential the node made; the list is for those from outside.
   if (!verdict.own && !addressList(lease.externalAddresses).check(asked.remoteAddress))
     return no(`address ${asked.remoteAddress} is not listed`);
+  if (verdict.role === 'producer' && lease.draining) return no(DRAINING);
   if (verdict.role === 'producer' && asked.quotaReached !== undefined && asked.quotaReached !== '')
     return no(asked.quotaReached);
   return { ok: true, grant: { role: verdict.role, credentialId: verdict.credentialId } } as const;

@@ -226,34 +226,6 @@ test('a message that is too large ends the connection with words, before its con
   assert.match(errors.join(), /1048577 octets; at most 1048576/);
 });
 
-test('at its message quota a producer hears the confirms of what was taken, then why it is closed; consumers get all of it', {
-  skip,
-  timeout,
-}, async () => {
-  const { port, seen } = await opened({ messageQuota: 20 });
-  const pro = await connect(port, 'pro');
-  const channel = await pro.connection.createConfirmChannel();
-  channel.on('error', () => undefined);
-  let confirmed = 0;
-  for (let i = 0; i < 30; i++)
-    channel.sendToQueue('frames', Buffer.alloc(200_000, i), {}, (cause: unknown) => {
-      if (cause === null) confirmed += 1;
-    });
-  await until('it is closed', () => pro.errors.length > 0);
-  assert.match(pro.errors.join(), /CONNECTION_FORCED - the stream's messageQuota of 20 is used up/);
-  assert.equal(confirmed, 20);
-  await assert.rejects(connect(port, 'pro'), /ACCESS_REFUSED - the stream's messageQuota of 20/);
-  const con = await connect(port, 'con');
-  const into = await con.connection.createChannel();
-  for (let i = 0; i < 20; i++) {
-    const message = await into.get('frames', { noAck: true });
-    assert.ok(message !== false && message.content.equals(Buffer.alloc(200_000, i)), String(i));
-  }
-  assert.equal(await into.get('frames', { noAck: true }), false);
-  assert.deepEqual(seen()?.usage?.messages, 20);
-  await con.connection.close();
-});
-
 test('a revoked credential’s connections are told why and cut, though frames are under way; others stay; a job’s credential is fenced by the next', {
   skip,
   timeout,

@@ -16,7 +16,7 @@ import { type QuotaMeter, quotaMeter, type Usage } from '../quota.ts';
 import { endRouter, keptRouterPort } from '../router/tcp-router.ts';
 import { listen } from '../sockets/listen.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
-import { judgeLease, unwantedIn } from './judge-lease.ts';
+import { DRAINING, judgeLease, unwantedIn } from './judge-lease.ts';
 import { needCertificate } from './need-certificate.ts';
 import { LEFT_BEHIND, observeClosed } from './observe-gateway.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -171,6 +171,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
       bytesPerSecond: () => held.lease.bytesPerSecond,
       messagesPerSecond: () => held.lease.messagesPerSecond,
       quota: held.quota,
+      isHeld: () => held.lease.paused,
       judge(remoteAddress, username, password) {
         const quotaReached = held.quota.reached();
         const asked = { username, password, remoteAddress, nowMs: deps.clock.now(), quotaReached };
@@ -196,6 +197,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     admitted: held.admitted,
     roleOf: (username) => directUser(username)?.role,
     isUnwanted(username, address) {
+      if (held.lease.draining && directUser(username)?.role === 'producer') return { reason: DRAINING };
       const { reason, isUnwanted } = unwantedIn(held.lease, held.local, deps.clock.now());
       return isUnwanted({ credentialId: username }, judgedBy(held.lease, address)) ? { reason } : undefined;
     },
@@ -232,16 +234,17 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         local.find((c) => c.username === username) ?? lease.credentials.find((c) => c.username === username);
       if (found === undefined) continue;
       const judged = (password: string) => checkPassword(lease, local, { username, password, nowMs: deps.clock.now() });
+      const isDrained = lease.draining && found.role === 'producer';
       return {
         ...{ stream, role: found.role },
         hasPassword(password) {
-          const ok = lease.expiresAtMs > deps.clock.now() && judged(password).ok;
+          const ok = lease.expiresAtMs > deps.clock.now() && !isDrained && judged(password).ok;
           if (ok) held.used.add(found.id);
           return ok;
         },
         mayComeFrom(address) {
           const { isUnwanted } = unwantedIn(lease, local, deps.clock.now());
-          if (isUnwanted({ credentialId: found.id }, judgedBy(lease, address))) return false;
+          if (isDrained || isUnwanted({ credentialId: found.id }, judgedBy(lease, address))) return false;
           // Remembered before RabbitMQ is told: what is let in now can be ended from now on.
           const from = held.admitted.get(username) ?? new Set();
           held.admitted.set(username, from.add(address));
@@ -295,6 +298,8 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
           known.local = local;
           if (known.front === undefined) await bringUp(stream);
           const { reason, isUnwanted } = unwantedIn(lease, local, deps.clock.now());
+          known.front?.rehold?.();
+          if (lease.draining) known.front?.cutProducers(DRAINING);
           known.front?.cut(isUnwanted, reason);
           return;
         }

@@ -124,6 +124,25 @@ test('who has no credential, a wrong or expired one, comes from elsewhere, or na
   await (await as('pro2')).connection.close();
 });
 
+test('draining in mode direct: producers are ended and not let in again, consumers get what is there', {
+  skip,
+  timeout,
+}, async () => {
+  const { lease, as } = await opened();
+  const [pro, con] = [await as('pro'), await as('con')];
+  const out = await pro.connection.createConfirmChannel();
+  out.on('error', () => undefined);
+  out.sendToQueue('frames', Buffer.from('x'));
+  await out.waitForConfirms();
+  await node.broker.ensure({ ...lease, draining: true }, []);
+  await until('the producer is ended', () => pro.errors.length > 0);
+  assert.match(pro.errors.join(), /the stream is draining/);
+  await assert.rejects(as('pro'), /ACCESS.REFUSED/);
+  const into = await con.connection.createChannel();
+  assert.notEqual(await into.get('frames', { noAck: true }), false);
+  await con.connection.close();
+});
+
 test('a revoked credential’s connection is ended with the reason; a job’s is fenced by the next; a released stream’s are gone', {
   skip,
   timeout,

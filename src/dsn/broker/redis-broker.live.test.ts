@@ -325,6 +325,37 @@ test('of a byte quota not an octet more reaches Redis', { skip }, async () => {
   assert.match(String((answers[4] as PromiseRejectedResult).reason), /byteQuota of 5242880/);
 });
 
+test('while it is paused nothing that producers send is read, consumers go on; resumed, all of it comes, whole and in order', {
+  skip,
+}, async () => {
+  const { broker } = newBroker();
+  const it = lease();
+  await broker.ensure(it, []);
+  const port = portOf(broker, it.stream);
+  const [pro, con] = [await connect(port, 'pro'), await connect(port, 'con')];
+  await pro.ask('XADD', 'frames', '*', 'f', 'before');
+  await broker.ensure({ ...it, paused: true }, []);
+  const before = broker.observe()[0]?.usage;
+  const answers = Array.from({ length: 30 }, (_, i) => pro.ask('XADD', 'frames', '*', 'f', Buffer.alloc(MIB, i)));
+  const late = await connect(port, 'pro');
+  const lateAnswer = late.ask('XADD', 'frames', '*', 'late', 'x');
+  let answered = 0;
+  for (const answer of [...answers, lateAnswer]) void answer.then(() => void answered++);
+  for (let i = 0; i < 20; i++) assert.equal(await con.ask('XLEN', 'frames'), 1);
+  assert.deepEqual(broker.observe()[0]?.usage, before);
+  await broker.ensure({ ...it, paused: true }, []);
+  assert.equal(answered, 0);
+  await broker.ensure(it, []);
+  await Promise.all([...answers, lateAnswer]);
+  assert.equal(await con.ask('XLEN', 'frames'), 32);
+  // And once more, with a producer that is in the middle of what it sends.
+  const more = Array.from({ length: 20 }, () => pro.ask('XADD', 'other', '*', 'f', Buffer.alloc(MIB)));
+  await broker.ensure({ ...it, paused: true }, []);
+  await broker.ensure(it, []);
+  await Promise.all(more);
+  assert.equal(await con.ask('XLEN', 'other'), 20);
+});
+
 test('a redis-server that is killed is there again, empty, and that is said; nobody keeps a connection to the old one', {
   skip,
 }, async () => {

@@ -11,7 +11,7 @@ import { type Gateway, openGateway } from '../gateway/open-gateway.ts';
 import { respProtocol } from '../gateway/resp-protocol.ts';
 import { type QuotaMeter, quotaMeter, type Usage } from '../quota.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
-import { judgeLease, unwantedIn } from './judge-lease.ts';
+import { DRAINING, judgeLease, unwantedIn } from './judge-lease.ts';
 import { needCertificate } from './need-certificate.ts';
 import { LEFT_BEHIND, observeClosed, observeGateway } from './observe-gateway.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -76,6 +76,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
       bytesPerSecond: () => (state.current?.lease ?? lease).bytesPerSecond,
       messagesPerSecond: () => (state.current?.lease ?? lease).messagesPerSecond,
       quota,
+      isHeld: () => (state.current?.lease ?? lease).paused,
       judge(remoteAddress, username, password) {
         const { lease: now, local: own } = state.current ?? { lease, local };
         const asked = { username, password, remoteAddress, nowMs: deps.clock.now(), quotaReached: quota.reached() };
@@ -140,6 +141,8 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
         it.lease = lease;
         it.local = local;
         await revive(it);
+        it.gateway.rehold();
+        if (lease.draining) it.gateway.cut((grant) => grant.role === 'producer', DRAINING);
         const { reason, isUnwanted } = unwantedIn(lease, local, deps.clock.now());
         it.gateway.cut(isUnwanted, reason);
       }),

@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts';
 import { checkPassword } from '../admit.ts';
 import { type QuotaMeter, quotaMeter, type Usage } from '../quota.ts';
 import type { Broker, BrokerEvent, LocalCredential, StreamPorts } from './broker.ts';
+import { DRAINING } from './judge-lease.ts';
 import { type Admission, openRelay, type Relay, type RelayEvent } from './relay/index.ts';
 
 const HANDSHAKE_MS = 10_000;
@@ -32,6 +33,7 @@ interface Open {
   lease: Lease;
   local: readonly LocalCredential[];
   readonly used: Set<string>;
+  drain: 'no' | 'under way' | 'done';
 }
 
 export function relayBroker(deps: RelayBrokerDeps): Broker {
@@ -44,7 +46,11 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
     const used = new Set<string>();
     const state: { current: Open | undefined } = { current: undefined };
     const quota = quotaMeter(() => state.current?.lease ?? lease, deps.usedBefore?.(lease.stream));
-    const mayProduce = (role: 'producer' | 'consumer') => role !== 'producer' || quota.reached() === '';
+    /** Why nobody may come as a producer now; empty: they may. */
+    const shutTo = (role: 'producer' | 'consumer'): string => {
+      if (role !== 'producer') return '';
+      return (state.current?.lease ?? lease).draining ? DRAINING : quota.reached();
+    };
     const admit = (attempt: {
       readonly username: string;
       readonly password: string;
@@ -57,7 +63,8 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
         if (now.externalShut) return { ok: false, reason: SHUT, later: true };
         if (!allowed.check(attempt.remoteAddress))
           return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
-        if (!mayProduce(attempt.portRole ?? 'producer')) return { ok: false, reason: quota.reached() };
+        const shut = shutTo(attempt.portRole ?? 'producer');
+        if (shut !== '') return { ok: false, reason: shut };
         return { ok: true, role: attempt.portRole ?? 'producer', credentialId: `address:${attempt.remoteAddress}` };
       }
       const verdict = checkPassword(now, own, { ...attempt, nowMs: deps.clock.now() });
@@ -66,7 +73,8 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       // Jobs come from the compute network with a credential the node made; the list is for those from outside.
       if (!verdict.own && !allowed.check(attempt.remoteAddress))
         return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
-      if (!mayProduce(verdict.role)) return { ok: false, reason: quota.reached() };
+      const shut = shutTo(verdict.role);
+      if (shut !== '') return { ok: false, reason: shut };
       used.add(verdict.credentialId);
       return { ok: true, role: verdict.role, credentialId: verdict.credentialId };
     };
@@ -88,11 +96,25 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       consumerListens: lease.consumer === 'listen' ? lease.consumerListens : [],
       admit,
       quota,
+      isHeld: () => (state.current?.lease ?? lease).paused,
       onEvent: (event: RelayEvent) => deps.onEvent(eventOf(lease.stream, event)),
     });
-    const opened = { relay, quota, lease, local, used };
+    const opened: Open = { relay, quota, lease, local, used, drain: 'no' };
     state.current = opened;
     return opened;
+  };
+
+  /** Makes it paused, draining, or closed to producers at its quota, as its lease and its use say. */
+  const settle = (it: Open): void => {
+    it.relay.rehold();
+    if (it.quota.reached() !== '') it.relay.cutProducers(it.quota.reached());
+    if (!it.lease.draining || it.drain !== 'no') return;
+    it.drain = 'under way';
+    it.relay.cutProducers(DRAINING);
+    const restMs = Math.max(0, it.lease.expiresAtMs - deps.clock.now());
+    void it.relay.drain(restMs).then((isDrained) => {
+      it.drain = isDrained ? 'done' : 'under way';
+    });
   };
 
   return {
@@ -100,14 +122,16 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
     async ensure(lease, local) {
       const present = streams.get(lease.stream);
       if (present === undefined) {
-        streams.set(lease.stream, await open(lease, local));
+        const opened = await open(lease, local);
+        streams.set(lease.stream, opened);
+        settle(opened);
         return;
       }
       const own = local.map((c) => c.id);
       const valid = new Set(lease.externalShut ? own : [...lease.credentials.map((c) => c.id), ...own]);
       present.lease = lease;
       present.local = local;
-      if (present.quota.reached() !== '') present.relay.cutProducers(present.quota.reached());
+      settle(present);
       if (lease.admission === 'address' && !lease.externalShut) return;
       const reason = lease.externalShut ? SHUT : 'its credential was revoked or has expired';
       for (const connection of present.relay.counters().connections) {
@@ -132,13 +156,14 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
   };
 }
 
-function observed(deps: RelayBrokerDeps, { relay, quota, lease }: Open): ObservedStream {
+function observed(deps: RelayBrokerDeps, { relay, quota, lease, drain }: Open): ObservedStream {
   const c = relay.counters();
   const { port, consumerPort } = relay.endpoints;
   return {
     stream: lease.stream,
     state: 'ready',
     reason: '',
+    ...(drain === 'done' ? { drained: true } : {}),
     usage: { ...quota.usage(), reached: quota.reached() },
     endpoints: {
       producer: `tcp://${authority(deps.external)}:${port}`,

@@ -29,6 +29,8 @@ export interface AmqpTerms {
 export interface AmqpHandshake extends Handshake {
   /** Agreed between client and broker; 0: no limit. Known once it is joined. */
   maxFrameBytes(): number;
+  /** As the client agreed to; 0: none. */
+  heartbeatSeconds(): number;
 }
 
 /** What RabbitMQ itself takes before a connection is open, and what it is sent by us. */
@@ -47,6 +49,7 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
   let properties: Buffer = Buffer.alloc(0);
   let held: Buffer = Buffer.alloc(0);
   let maxFrameBytes = 0;
+  let heartbeatSeconds = 0;
 
   const refused = (code: number, reason: string): Step => ({
     toClient: closeFrame(code, reason),
@@ -80,6 +83,7 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
   const tuneOk = (frame: Frame): Step => {
     if (frame.payload.length < 12) return refused(REPLY.frameError, 'Connection.TuneOk cannot be read');
     maxFrameBytes = frame.payload.readUInt32BE(6);
+    heartbeatSeconds = frame.payload.readUInt16BE(10);
     stage = 'open';
     return { toBroker: methodFrame(METHOD.tuneOk, frame.payload.subarray(4)), next: { kind: 'more' } };
   };
@@ -191,6 +195,7 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
     },
     brokerAway: () => closeFrame(REPLY.forced, 'CONNECTION_FORCED - the stream is starting; try again'),
     maxFrameBytes: () => maxFrameBytes,
+    heartbeatSeconds: () => heartbeatSeconds,
   };
 }
 

@@ -1,7 +1,9 @@
 /** AMQP 0-9-1 before the gateway: RabbitMQ. Both directions are walked, so that who is cut is told why, between two frames (Connection.Close 320). */
-import { closeFrame, frameWalker, REPLY } from '../amqp/index.ts';
+import { closeFrame, FRAME, FRAME_END, frameWalker, REPLY } from '../amqp/index.ts';
 import { type AmqpTerms, amqpHandshake } from './amqp-handshake.ts';
 import type { Protocol } from './protocol.ts';
+
+const HEARTBEAT = Buffer.of(FRAME.heartbeat, 0, 0, 0, 0, 0, 0, FRAME_END);
 
 export interface AmqpProtocolTerms {
   readonly vhost: string;
@@ -30,11 +32,16 @@ export function amqpProtocol(terms: AmqpProtocolTerms): Protocol {
                 : { reason: wrong.reason, say: closeFrame(wrong.code, wrong.reason) };
             },
             messages: () => walker.counts().messages,
+            missing: walker.missing,
           };
         },
         down: () => {
           const walker = frameWalker({ maxFrameBytes: 0, maxMessageBytes: Number.MAX_SAFE_INTEGER });
           return { ...walker, walk: (octets) => void walker.walk(octets) };
+        },
+        heartbeat() {
+          const seconds = handshake.heartbeatSeconds();
+          return seconds === 0 ? undefined : { octets: HEARTBEAT, everyMs: (seconds * 1000) / 2 };
         },
         quotaReached: (reason) => closeFrame(REPLY.forced, `CONNECTION_FORCED - ${reason}`),
         farewell: (reason) => closeFrame(REPLY.forced, `CONNECTION_FORCED - ${reason}`),

@@ -28,6 +28,8 @@ export interface GatewayOptions {
   readonly messagesPerSecond?: () => number;
   /** Of what producers put in; left out: no quota. */
   readonly quota?: QuotaMeter;
+  /** The stream is paused; `rehold` is called when that changes. */
+  readonly isHeld?: () => boolean;
   /** TLS is spoken where this is given; undefined while the node has no certificate: nobody is let in. */
   readonly tls?: (() => SecureContext | undefined) | undefined;
   /** False forces the plain reader; for tests. */
@@ -58,6 +60,8 @@ export interface GatewayCounters {
 export interface Gateway {
   readonly port: number;
   counters(): GatewayCounters;
+  /** The stream was paused or resumed; may be called at any time. */
+  rehold(): void;
   /** Closes the connections that `unwanted` names; how many. */
   cut(unwanted: (grant: Grant, remoteAddress: string) => boolean, reason: string): number;
   /** Ends everything and frees the port. */
@@ -82,6 +86,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const bound = options.messagesPerSecond?.() ?? 0;
     return bound === 0 ? Number.POSITIVE_INFINITY : Math.max(LEAST_READ_BYTES, bound * 256);
   };
+  let reheld = options.isHeld?.() ?? false;
   let stopEnding: (() => void) | undefined;
   /** Those that met the quota are told by themselves; the others once nothing more is under way. */
   const endProducers = (seen: ReadonlyMap<Session, number>): void => {
@@ -123,6 +128,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       pool,
       spend: (octets, messages) => Math.max(rate.spend(octets), messages === 0 ? 0 : messageRate.spend(messages)),
       readMost,
+      isHeld: options.isHeld ?? (() => false),
       quota,
       onQuota: () => stopEnding ?? endProducers(new Map()),
       openSocket: (reader) =>
@@ -170,6 +176,12 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       slabs: pool.inUse(),
       connections: [...sessions].flatMap(([s, id]) => viewOf(s, id) ?? []),
     }),
+    rehold() {
+      const held = options.isHeld?.() ?? false;
+      if (held === reheld) return;
+      reheld = held;
+      for (const session of sessions.keys()) session.rehold();
+    },
     cut(unwanted, reason) {
       const those = [...sessions.keys()].filter((s) => {
         const grant = s.judged();

@@ -47,6 +47,14 @@ export interface UpWalk {
     room: number,
   ): { readonly reason: string; readonly say: Uint8Array | string } | { readonly before: number } | undefined;
   messages(): number;
+  /** At least so many octets until reading may stop; 0: it may stop here. */
+  missing(): number;
+}
+
+/** Said to the broker for a client that is not read meanwhile. */
+export interface Heartbeat {
+  readonly octets: Uint8Array;
+  readonly everyMs: number;
 }
 
 /** Walks what the broker sends. */
@@ -65,6 +73,8 @@ export interface Conversation {
   down?(): DownWalk;
   /** Put between two frames, then both sides close. Needs `down`. */
   farewell?(reason: string): Uint8Array;
+  /** As agreed; undefined: none is. Said only where `missing` is 0. */
+  heartbeat?(): Heartbeat | undefined;
   /** To a client that has just put in more than may be, once what it put in before was answered. */
   quotaReached(reason: string): Uint8Array | string;
 }

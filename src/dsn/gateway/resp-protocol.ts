@@ -19,6 +19,8 @@ export function respProtocol({ maxMessageBytes }: { readonly maxMessageBytes: nu
             return { reason, say: failure(`ERR Protocol error: ${reason} (beamway)`) };
           },
           messages: scanner.messages,
+          // Redis waits for the rest of a command as long as it takes.
+          missing: () => 0,
         };
       },
     }),

@@ -21,6 +21,8 @@ export interface SessionOptions {
   /** At most so many octets are read at once. */
   readonly readMost: () => number;
   readonly quota: QuotaMeter;
+  /** The stream is paused: its producers are not read. */
+  readonly isHeld: () => boolean;
   /** A producer met the quota, or used the last of it. */
   readonly onQuota: () => void;
   readonly judge: (remoteAddress: string, username: string, password: string) => Judgement;
@@ -44,6 +46,8 @@ export interface Session {
   delivered(): { readonly messages: number; readonly redelivered: number; readonly nacks: number };
   bytesIn(): number;
   bytesOut(): number;
+  /** The stream was paused or resumed. */
+  rehold(): void;
   /** Nothing of the client's passes from now on; it is told why where its protocol has words for that, within 0.5 s. */
   close(reason: string): void;
 }
@@ -81,6 +85,7 @@ export function openSession(options: SessionOptions): Session {
   let slowed = false;
   let paidMessages = 0;
   let stopWait = (): void => undefined;
+  let stopBeat = (): void => undefined;
   let stopLast: (() => void) | undefined;
 
   const reader: InPlaceReader = {
@@ -97,13 +102,37 @@ export function openSession(options: SessionOptions): Session {
         slowed = true;
         stopWait = clock.after(waitMs, () => {
           slowed = false;
-          client.resume();
+          if (!isStill()) client.resume();
         });
         return false;
       }
       if (refused) return false;
       return take(handshake.fromClient(Buffer.from(small.subarray(0, count))));
     },
+  };
+  const isHeld = (): boolean => grant?.role === 'producer' && options.isHeld();
+  const missing = (): number => upWalk?.missing() ?? 0;
+  /** Paused, and at a place where it may be. */
+  const isStill = (): boolean => isHeld() && missing() === 0;
+  /** Its own go unread, and it must not be taken for dead by its broker; what the broker says reaches it as ever. */
+  const beat = (): void => {
+    stopBeat();
+    const heartbeat = conversation.heartbeat?.();
+    if (heartbeat === undefined || !isHeld() || client.destroyed || refused) return;
+    if (missing() === 0) broker?.write(heartbeat.octets);
+    stopBeat = clock.after(heartbeat.everyMs, beat);
+  };
+  const rehold = (): void => {
+    if (up === undefined || grant === undefined || refused || client.destroyed) return;
+    if (isHeld()) {
+      up.stop();
+      if (isStill()) client.pause();
+      beat();
+      return;
+    }
+    stopBeat();
+    up.go();
+    if (!slowed) client.resume();
   };
   const client = options.openSocket(reader);
   const remoteAddress = client.remoteAddress ?? 'unknown';
@@ -161,8 +190,8 @@ export function openSession(options: SessionOptions): Session {
   /** Now, as the region after this one is asked for at once; what fills it waits until the broker has taken us. */
   const hold = (): void => {
     if (up !== undefined || broker === undefined) return;
-    const resume = (): void => void (slowed || client.resume());
-    up = splice({ pool, target: broker, resume, inspect: inspectUp });
+    const resume = (): void => void (slowed || isStill() || client.resume());
+    up = splice({ pool, target: broker, resume, inspect: inspectUp, missing });
   };
   const inspectUp = (octets: Uint8Array): number => {
     if (refused) return 0;
@@ -222,8 +251,9 @@ export function openSession(options: SessionOptions): Session {
     down.begin(rest.down);
     options.onKnown(session);
     if (client.destroyed) return;
+    if (isHeld()) up?.stop();
     up?.begin(rest.up);
-    client.resume();
+    rehold();
   };
   const joinBroker = (asked: Grant, login: Upstream): void => {
     judged = asked;
@@ -264,6 +294,7 @@ export function openSession(options: SessionOptions): Session {
     delivered: () => downWalk?.counts() ?? NONE,
     bytesIn: () => up?.bytes() ?? 0,
     bytesOut: () => down?.bytes() ?? 0,
+    rehold,
     close,
   };
   stopTimer = clock.after(options.handshakeTimeoutMs, () => destroy(`no AUTH in ${options.handshakeTimeoutMs} ms`));
@@ -278,6 +309,7 @@ export function openSession(options: SessionOptions): Session {
     stopTimer();
     stopWait();
     stopLast?.();
+    stopBeat();
     broker?.destroy();
     up?.end();
     down?.end();

@@ -20,11 +20,17 @@ export interface SpliceOptions {
   readonly resume: () => void;
   /** How many of these octets are passed on; fewer than all of them: nothing more is, ever. */
   readonly inspect?: (octets: Uint8Array) => number;
+  /** While it is stopped: at least so many octets are still to be passed; 0: none. Left out: none. */
+  readonly missing?: () => number;
 }
 
 export interface Splice extends InPlaceReader {
   /** Passes what came before, and from now on what comes. Until then octets are kept: a plain reader hands on the rest of its chunk though it was told to stop. */
   begin(before: Uint8Array): void;
+  /** Passes nothing more than `missing`; what comes is kept. */
+  stop(): void;
+  /** Passes what was kept, and what comes. */
+  go(): void;
   bytes(): number;
   /** Gives the slab back. */
   end(): void;
@@ -35,7 +41,7 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 /** Less room than this at a slab's end is not read into. */
 const LEAST_READ_BYTES = 16 * 1024;
 
-export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice {
+export function splice({ pool, target, resume, inspect, missing }: SpliceOptions): Splice {
   let slab: Slab | undefined;
   let fill = 0;
   let bytes = 0;
@@ -44,6 +50,7 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
   let waiting = false;
   let begun = false;
   let shut = false;
+  let stopped = false;
   const kept: { readonly from: Slab; readonly octets: Uint8Array }[] = [];
 
   const goOn = (): boolean => {
@@ -66,6 +73,19 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
     else target.write(passed < octets.length ? octets.subarray(0, passed) : octets, () => pool.release(from));
     return !shut;
   };
+  /** Of what is kept, as much as may pass. */
+  const passKept = (): void => {
+    for (let next = kept[0]; next !== undefined && !shut; next = kept[0]) {
+      const { from, octets } = next;
+      const most = stopped ? (missing?.() ?? 0) : octets.length;
+      if (most === 0) return;
+      if (most < octets.length) {
+        kept[0] = { from, octets: octets.subarray(most) };
+        pool.hold(from);
+      } else kept.shift();
+      pass(from, octets.subarray(0, most));
+    }
+  };
   return {
     region() {
       if (slab !== undefined && slab.bytes.length - fill >= LEAST_READ_BYTES) return slab.bytes.subarray(fill);
@@ -82,9 +102,11 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
       busy = count >= LEAST_READ_BYTES * 2;
       fill += count;
       pool.hold(from);
-      if (begun) return pass(from, octets) && goOn();
+      if (begun && !stopped && kept.length === 0) return pass(from, octets) && goOn();
       kept.push({ from, octets });
-      return false;
+      if (!begun) return false;
+      passKept();
+      return kept.length === 0 && !shut && (!stopped || (missing?.() ?? 0) > 0) && goOn();
     },
     begin(before) {
       if (ended || begun) return;
@@ -93,11 +115,14 @@ export function splice({ pool, target, resume, inspect }: SpliceOptions): Splice
       bytes += passed;
       shut = passed < before.length;
       if (passed > 0) target.write(Uint8Array.from(before.subarray(0, passed)), () => undefined);
-      while (!shut) {
-        const next = kept.shift();
-        if (next === undefined) break;
-        pass(next.from, next.octets);
-      }
+      passKept();
+    },
+    stop() {
+      stopped = true;
+    },
+    go() {
+      stopped = false;
+      if (begun && !ended) passKept();
     },
     bytes: () => bytes,
     end() {

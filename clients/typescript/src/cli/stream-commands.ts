@@ -5,6 +5,7 @@ import type { Client, Result } from '../client.ts';
 import { CommandError, EXIT } from './context.ts';
 import { duration, parameters } from './parse-arguments.ts';
 import { bytes, details, printJson, shortTime, table } from './print.ts';
+import { controlCommands } from './stream-commands-control.ts';
 import { doctorCommand } from './stream-commands-doctor.ts';
 import { topCommand } from './stream-commands-top.ts';
 
@@ -107,6 +108,7 @@ export function streamCommands(program: Command, client: () => Client): void {
 
   topCommand(stream, client);
   doctorCommand(stream, client);
+  controlCommands(stream, client);
 
   stream
     .command('show')

@@ -71,6 +71,9 @@ export function directFront(options: DirectFrontOptions): Front {
     if (management === undefined) return;
     await closeUnwanted(management);
     const now = await management.connectionsOf(stream);
+    // Let in by an earlier run of the agent: they can be ended from now on too.
+    for (const { username, address } of now.values())
+      if (!options.admitted.has(username)) options.admitted.set(username, new Set([address]));
     for (const [name, connection] of now) {
       if (seen.has(name)) continue;
       roles.set(name, options.roleOf(connection.username) ?? 'consumer');
@@ -103,6 +106,8 @@ export function directFront(options: DirectFrontOptions): Front {
     port,
     // A connection shows in the management API a moment after it was let in, so looking goes on by itself; what is revoked is asked for at once.
     cut: () => lookSoon(0),
+    // Those are unwanted by `isUnwanted`.
+    cutProducers: () => lookSoon(0),
     observe({ buffered, bufferedBytes, published, delivered, redelivered }, lost) {
       const count = (role: string): number => [...seen.keys()].filter((name) => roles.get(name) === role).length;
       const endpoint = (address: string): string =>

@@ -7,5 +7,9 @@ export interface Front {
   observe(sight: QueueSight, lost: string): ObservedStream;
   /** Ends the connections that `isUnwanted` names, now and, where they can only be seen later, then. */
   cut(isUnwanted: (grant: { readonly credentialId: string }, address: string) => boolean, reason: string): void;
+  /** Ends the producers' connections, as long as it is called. */
+  cutProducers(reason: string): void;
+  /** The stream was paused or resumed, where somebody of ours is between. */
+  rehold?(): void;
   close(reason: string): Promise<void>;
 }

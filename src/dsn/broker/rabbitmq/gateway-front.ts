@@ -20,6 +20,8 @@ export function gatewayFront(
     observe: ({ buffered, bufferedBytes }, lost) =>
       observeGateway(gateway, { ...at, lost, counters: { buffered, bufferedBytes } }),
     cut: (isUnwanted, reason) => void gateway.cut(isUnwanted, reason),
+    cutProducers: (reason) => void gateway.cut((grant) => grant.role === 'producer', reason),
+    rehold: gateway.rehold,
     close: (reason) => gateway.close(reason),
   };
 }

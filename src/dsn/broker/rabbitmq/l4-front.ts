@@ -46,6 +46,7 @@ export async function l4Front(options: L4FrontOptions): Promise<Front> {
   return {
     port: behind.port,
     observe: (sight, lost) => behind.observe(sight, lost || problem),
+    cutProducers: behind.cutProducers,
     cut(isUnwanted, reason) {
       behind.cut(isUnwanted, reason);
       busy = busy.then(settle);

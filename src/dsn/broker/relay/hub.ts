@@ -48,6 +48,8 @@ export interface Inlet {
    * has already closed make its kernel reset the connection and throw away what we have not read yet.
    */
   sayAlive(): void;
+  /** The stream was paused: stops reading, if it stands between two messages. */
+  hold(): void;
 }
 
 export interface Hub {

@@ -133,6 +133,10 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
         for (const connection of live) connection.close(`cut: ${reason}`);
         return live.length;
       },
+      rehold() {
+        if (options.isHeld?.() === true) for (const inlet of hub.inlets) inlet.hold();
+        else hub.wake();
+      },
       cutProducers(reason) {
         const live = [...connections].filter((connection) => connection.grant()?.role === 'producer');
         for (const connection of live) connection.close(`cut: ${reason}`);

@@ -49,6 +49,8 @@ export interface RelayOptions {
   readonly admit: (attempt: AdmissionAttempt) => Admission;
   /** Of what producers put in; the message that would go beyond is not taken, and ends its producer's connection. */
   readonly quota?: QuotaMeter;
+  /** The stream is paused: producers are not read on at the next end of a message. `rehold` is called when that changes. */
+  readonly isHeld?: () => boolean;
   readonly onEvent?: (event: RelayEvent) => void;
   /** Unacknowledged at one consumer (delivery 'redeliver'). Default 64 messages, 8 MiB; one message always fits. */
   readonly window?: { readonly messages: number; readonly bytes: number };
@@ -124,6 +126,7 @@ export interface Relay {
   counters(): RelayCounters;
   /** Closes that credential's live connections now; returns how many. */
   cut(credentialId: string, reason: string): number;
+  rehold(): void;
   /** Closes all producers' connections now; returns how many. */
   cutProducers(reason: string): number;
   /** Takes no new producers, reads out the ones it has, waits until consumers took everything. False: the deadline came first. */

@@ -35,6 +35,8 @@ export interface ProducerReader extends InPlaceReader {
   waiting(): boolean;
   /** True when it may be read again; it then no longer waits. */
   goOn(): boolean;
+  /** True when it is not to be read, standing between two messages; it then waits. */
+  hold(): boolean;
   /** Between two messages with nothing unread. */
   atBoundary(): boolean;
   readonly source: Source;
@@ -59,6 +61,7 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
   let messages = 0;
   let bytes = 0;
 
+  const isHeld = (): boolean => hub.options.isHeld?.() === true;
   const { quota } = hub.options;
   /** Of this producer nothing more is taken once one message was not. */
   let over = '';
@@ -131,7 +134,7 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
       port.onViolation(over);
       return false;
     }
-    waits = scanner.atBoundary() && backlog.isFull(source);
+    waits = scanner.atBoundary() && (isHeld() || backlog.isFull(source));
     return !waits;
   };
 
@@ -140,7 +143,7 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
     region() {
       if (slab.bytes.length - fill < slab.bytes.length * LEAVE_AT) changeSlab();
       const room = slab.bytes.length - fill;
-      const space = backlog.space(source);
+      const space = isHeld() ? 0 : backlog.space(source);
       const wanted = space <= 0 && !scanner.atBoundary() ? scanner.missing() : Math.max(space, least);
       const upTo = Math.min(room, wanted);
       asked = upTo;
@@ -157,8 +160,12 @@ export function readProducer(hub: Hub, port: ProducerPort): ProducerReader {
     },
     waiting: () => waits,
     goOn() {
-      if (waits && backlog.hasRoom(source)) waits = false;
+      if (waits && !isHeld() && backlog.hasRoom(source)) waits = false;
       return !waits;
+    },
+    hold() {
+      waits = waits || scanner.atBoundary();
+      return waits;
     },
     atBoundary: () => scanner.atBoundary() && unread === fill,
     messages: () => messages,

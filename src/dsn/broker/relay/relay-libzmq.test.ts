@@ -227,3 +227,38 @@ test('beyond its quota a relay takes no message; consumers get what was taken', 
   assert.equal(relay.counters().messagesIn, 25);
   assert.equal(quota.usage().messages, 25);
 });
+
+test('a relay that is paused reads no producer, on which heartbeats go on; resumed, nothing is lost or repeated', async (t) => {
+  let held = false;
+  const relay = await testRelay(t, { isHeld: () => held });
+  const beats = { heartbeatInterval: 200, heartbeatTimeout: 600 };
+  const producer = push(t, relay, { sendHighWaterMark: 2, ...beats });
+  const consumer = pull(t, relay);
+  await producer.send(seeded(1000, 0));
+  await consumer.receive();
+  const begun = performance.now();
+  await until('it has pinged, so that the relay knows it does', () => performance.now() - begun > 500);
+  held = true;
+  relay.rehold();
+  const sending = (async () => {
+    for (let i = 1; i <= 40; i++) await producer.send(seeded(500_000, i));
+  })();
+  const since = performance.now();
+  await until('two time-outs passed', () => performance.now() - since > 1300);
+  const { messagesIn, producersWaiting, connections } = relay.counters();
+  assert.deepEqual([messagesIn, producersWaiting, connections.length], [1, 1, 2]);
+  held = false;
+  relay.rehold();
+  for (let i = 1; i <= 40; i++) {
+    if (i === 20) {
+      held = true;
+      relay.rehold();
+      held = false;
+      relay.rehold();
+    }
+    const [frame] = await consumer.receive();
+    assert.ok(frame?.equals(seeded(500_000, i)), String(i));
+  }
+  await sending;
+  assert.equal(relay.counters().messagesIn, 41);
+});

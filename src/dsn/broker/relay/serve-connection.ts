@@ -147,6 +147,9 @@ export function serveConnection(options: ConnectionOptions): Connection {
       wake: () => {
         if (producer.goOn()) socket.resume();
       },
+      hold: () => {
+        if (producer.hold()) socket.pause();
+      },
       sayAlive: () => {
         if (pings) answer(UNASKED_PONG);
       },

@@ -1,0 +1,28 @@
+/**
+ * Releases a stream once consumers have everything: producers are cut and refused from now on, and its life ends when its node says that nothing is left in it, or after
+ * `withinSeconds`. The end of life is what bounds it, so the node keeps to it without us. Cannot be undone; a second time may only shorten it.
+ */
+import { transaction } from '../database/index.ts';
+import { Problem } from '../problems.ts';
+import type { StreamingDeps } from './deps.ts';
+import { lockStream, moveVersion, saveTerms } from './store.ts';
+import type { Stream } from './stream.ts';
+
+/** Throws `not-found`, `conflict` (released). */
+export async function drainStream(deps: StreamingDeps, id: string, withinSeconds: number): Promise<Stream> {
+  const drained = await transaction(deps.db, async (trx) => {
+    const stream = await lockStream(trx, id);
+    if (stream === undefined) throw new Problem('not-found', `No stream ${id}.`);
+    if (stream.releaseRequestedAt !== null)
+      throw new Problem('conflict', `Stream ${id} is released: ${stream.releaseReason}.`);
+    const until = Math.min(stream.expiresAt.getTime(), deps.clock.now() + withinSeconds * 1000);
+    const lease = { ...stream.lease, draining: true, paused: false };
+    const next = { ...stream, lease, expiresAt: new Date(until) };
+    await saveTerms(trx, next);
+    await deps.expireAt(trx, id, next.expiresAt);
+    await moveVersion(trx, stream.node);
+    return next;
+  });
+  deps.waiters.wake(drained.node);
+  return drained;
+}
