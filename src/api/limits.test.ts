@@ -158,7 +158,7 @@ test('every operation is of a class that has limits, and makers of bearers, stre
       .map((o) => o.id);
   for (const id of ['token.mint', 'self.delegate', 'self.renew', 'self.rotate'])
     assert.ok(ofClass('mint').includes(id));
-  assert.deepEqual(ofClass('stream'), ['stream.create', 'stream.extend', 'stream.credential']);
+  assert.deepEqual(ofClass('stream'), ['stream.create', 'stream.extend', 'stream.set', 'stream.credential']);
   assert.deepEqual(ofClass('submit'), ['job.submit', 'run.create']);
 });
 

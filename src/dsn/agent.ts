@@ -71,37 +71,36 @@ export function agent(deps: AgentDeps): Agent {
     memory = { ...memory, usage: usageNow(), events: [...spool.waiting()] };
     deps.file.write(memory);
   };
-  /** Kept as long as the lease is. */
-  const usageNow = (): NodeMemory['usage'] => {
+  /** Kept as long as the lease is. What was said to be used up is noted only where it is said: between the two there may be other saves. */
+  const usageNow = (told: ReadonlyMap<string, string> = new Map()): NodeMemory['usage'] => {
     const usage: NodeMemory['usage'] = {};
     const seen = new Map(deps.broker.observe().map((o) => [o.stream, o.usage]));
     for (const { stream } of memory.leases) {
-      const its = seen.get(stream) ?? memory.usage[stream];
-      if (its !== undefined) usage[stream] = { ...its };
+      const noted = memory.usage[stream];
+      const its = seen.get(stream) ?? noted;
+      if (its !== undefined) usage[stream] = { ...its, reached: told.get(stream) ?? noted?.reached ?? '' };
     }
     return usage;
   };
   let usageNotedAtMs = 0;
   const noteUsage = (): void => {
     const now = deps.clock.now();
-    const usage = usageNow();
+    const quotas = new Map(memory.leases.map((l) => [l.stream, l.byteQuota + l.messageQuota]));
+    const told = new Map<string, string>();
     let due = false;
-    for (const { stream, byteQuota, messageQuota } of memory.leases) {
-      const [noted, its] = [memory.usage[stream], usage[stream]];
-      if (its === undefined) continue;
-      if (its.reached !== '' && its.reached !== noted?.reached) {
-        spool.add({
-          stream,
-          kind: 'quota-reached',
-          detail: { reason: its.reached, bytes: its.bytes, messages: its.messages },
-        });
-        due = true;
+    for (const { stream, usage } of deps.broker.observe()) {
+      const noted = memory.usage[stream];
+      if (usage === undefined || !quotas.has(stream)) continue;
+      const { bytes, messages, reached } = usage;
+      if (reached !== (noted?.reached ?? '')) {
+        told.set(stream, reached);
+        if (reached !== '') spool.add({ stream, kind: 'quota-reached', detail: { reason: reached, bytes, messages } });
       }
-      const moved = its.bytes !== noted?.bytes || its.reached !== noted.reached;
-      due ||= moved && byteQuota + messageQuota > 0 && now - usageNotedAtMs >= USAGE_NOTE_MS;
+      due ||= bytes !== noted?.bytes && quotas.get(stream) !== 0 && now - usageNotedAtMs >= USAGE_NOTE_MS;
     }
-    if (!due) return;
+    if (!due && told.size === 0) return;
     usageNotedAtMs = now;
+    memory = { ...memory, usage: usageNow(told) };
     save({});
   };
   const localFor = (stream: string) =>

@@ -5,12 +5,14 @@
 import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { lockStream, moveVersion, saveTerms } from './store.ts';
+import { lockNodes, lockStream, moveVersion, saveTerms } from './store.ts';
 import type { Stream } from './stream.ts';
 
 /** Throws `not-found`, `conflict` (released). */
 export async function drainStream(deps: StreamingDeps, id: string, withinSeconds: number): Promise<Stream> {
   const drained = await transaction(deps.db, async (trx) => {
+    // In the order of a node's report: it first, then its streams.
+    await lockNodes(trx);
     const stream = await lockStream(trx, id);
     if (stream === undefined) throw new Problem('not-found', `No stream ${id}.`);
     if (stream.releaseRequestedAt !== null)

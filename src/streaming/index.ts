@@ -21,6 +21,7 @@ export { pendingNodes } from './pending-nodes.ts';
 export { type PendingRevocation, pendingRevocations } from './pending-revocations.ts';
 export { releaseStream } from './release-stream.ts';
 export { revokeIssued } from './revoke-issued.ts';
+export { setStream } from './set-stream.ts';
 export { enginesOf, liveStreams, nodeRows, registerNodes, streamById, streamsPage } from './store.ts';
 export { NODE_SILENT_MS, type Stream, streamState } from './stream.ts';
 export { syncNode } from './sync-node.ts';

@@ -126,6 +126,7 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'stream.list': { kind: 'list', parts: () => inDemo },
   'stream.show': { kind: 'thing', parts: (w) => ({ id: w.stream }) },
   'stream.extend': { kind: 'thing', parts: (w) => ({ id: w.stream, body: { lifetimeSeconds: 600 } }) },
+  'stream.set': { kind: 'thing', parts: (w) => ({ id: w.stream, body: { parameters: { byteQuota: 0 } } }) },
   'stream.pause': { kind: 'thing', parts: (w) => ({ id: w.stream }) },
   'stream.resume': { kind: 'thing', parts: (w) => ({ id: w.stream }) },
   'stream.drain': { kind: 'thing', parts: (w) => ({ id: w.spareStream, body: { withinSeconds: 60 } }) },

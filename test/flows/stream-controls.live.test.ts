@@ -58,8 +58,18 @@ test('a quota is said to be used up once, counts survive the agent’s SIGKILL, 
   const reader = await until('the node is back', () => connect(con).catch(() => undefined));
   assert.equal(await reader.xLen('frames'), 5);
   await assert.rejects(connect(credential), /messageQuota of 5/);
-  await until('it has reported again', async () => (await show(client, id)).usage?.messages === 5);
-  assert.equal((await eventsOf(id, 'stream.quota-reached')).length, 1);
+  const changed = await client.call('stream.set', { params: { id }, body: { parameters: { messageQuota: 6 } } });
+  assert.equal(changed.parameters['messageQuota'], 6);
+  const more = await until('there is more of it', () => connect(credential).catch(() => undefined));
+  await more.xAdd('frames', '*', { f: 'one more' });
+  const [record] = await eventsOf(id, 'stream.changed');
+  assert.deepEqual([record?.detail['before'], record?.detail['after']], [{ messageQuota: 5 }, { messageQuota: 6 }]);
+  await until('it has reported again', async () => (await show(client, id)).usage?.messages === 6);
+  await until('it is said of the new quota too, and of each once', async () => {
+    const said = await eventsOf(id, 'stream.quota-reached');
+    assert.ok(said.length <= 2);
+    return said.length === 2;
+  });
   await client.call('stream.delete', { params: { id } });
 });
 

@@ -107,6 +107,13 @@ export const ENDPOINTS = {
     body: true,
     form: false,
   },
+  'stream.set': {
+    method: 'POST',
+    path: '/beamway/v1/streams/{id}/parameters',
+    idempotent: false,
+    body: true,
+    form: false,
+  },
   'stream.pause': {
     method: 'POST',
     path: '/beamway/v1/streams/{id}/pause',

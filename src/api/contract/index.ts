@@ -59,6 +59,7 @@ export const OPERATIONS = {
   'stream.list': streams.listStreams,
   'stream.show': streams.showStream,
   'stream.extend': streams.extendStream,
+  'stream.set': streams.setStream,
   'stream.pause': streams.pauseStream,
   'stream.resume': streams.resumeStream,
   'stream.drain': streams.drainStream,

@@ -141,6 +141,25 @@ export const extendStream = operation({
   auditFields: ['lifetimeSeconds'],
 });
 
+export const setStream = operation({
+  id: 'stream.set',
+  method: 'POST',
+  path: '/beamway/v1/streams/{id}/parameters',
+  summary: 'Change parameters of a stream while it lives, within its template',
+  tag: 'streams',
+  params: idParameter,
+  body: z.strictObject({
+    parameters: z
+      .record(z.string(), z.unknown())
+      .describe('bufferBytes, bytesPerSecond, messagesPerSecond, byteQuota, messageQuota, externalAddresses'),
+  }),
+  response: streamSchema,
+  action: 'stream:create',
+  audit: 'mutation',
+  limitClass: 'stream',
+  auditFields: ['parameters'],
+});
+
 export const pauseStream = operation({
   id: 'stream.pause',
   method: 'POST',

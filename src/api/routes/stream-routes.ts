@@ -15,6 +15,7 @@ import {
   releaseStream,
   type Stream,
   type StreamingDeps,
+  setStream,
   streamById,
   streamState,
   streamsPage,
@@ -31,6 +32,7 @@ type StreamRoutes = Pick<
   | 'stream.list'
   | 'stream.show'
   | 'stream.extend'
+  | 'stream.set'
   | 'stream.pause'
   | 'stream.resume'
   | 'stream.drain'
@@ -117,6 +119,11 @@ export function streamRoutes(deps: StreamingDeps): StreamRoutes {
     'stream.extend': {
       locate,
       handle: async ({ params, body }) => view(await extendStream(deps, params.id, body.lifetimeSeconds)),
+    },
+    'stream.set': {
+      locate,
+      handle: async ({ caller, params, body }) =>
+        view(await setStream(deps, caller, { id: params.id, parameters: body.parameters })),
     },
     'stream.pause': { locate, handle: async ({ params }) => view(await pauseStream(deps, params.id, true)) },
     'stream.resume': { locate, handle: async ({ params }) => view(await pauseStream(deps, params.id, false)) },

@@ -60,6 +60,8 @@ interface Held {
   /** Of mode `direct`: who was let in, and from where. */
   readonly admitted: Map<string, Set<string>>;
   sight: QueueSight;
+  /** The buffer's size that RabbitMQ was told. */
+  sized?: number;
 }
 
 /** A RabbitMQ and what it is for. */
@@ -150,7 +152,9 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
     const held = streams.get(stream);
     const server = held?.house.rabbit.server();
     if (held === undefined || server === undefined) return;
+    const { bufferBytes } = held.lease;
     await server.management.ensureHost({ ...held.lease });
+    held.sized = bufferBytes;
     if (held.front !== undefined) return;
     held.front = await FRONTS[held.lease.mode](stream, held, server);
   };
@@ -296,7 +300,7 @@ export function rabbitmqBroker(deps: RabbitmqBrokerDeps): RabbitmqBroker {
         if (known !== undefined) {
           known.lease = lease;
           known.local = local;
-          if (known.front === undefined) await bringUp(stream);
+          if (known.front === undefined || known.sized !== lease.bufferBytes) await bringUp(stream);
           const { reason, isUnwanted } = unwantedIn(lease, local, deps.clock.now());
           known.front?.rehold?.();
           if (lease.draining) known.front?.cutProducers(DRAINING);

@@ -124,3 +124,31 @@ test('draining: AMQP producers are told why and refused, consumers get what is t
   assert.equal(seen()?.counters.consumers, 1);
   await con.connection.close();
 });
+
+test('a smaller buffer refuses what is beyond it and keeps what is there; a larger one takes it', {
+  skip,
+  timeout,
+}, async () => {
+  const { lease, port } = await opened({ bufferBytes: 8 * MIB });
+  const { connection } = await connect(port, 'pro');
+  const channel = await connection.createConfirmChannel();
+  const put = () =>
+    new Promise<boolean>((resolve) =>
+      channel.sendToQueue('frames', Buffer.alloc(MIB), {}, (cause: unknown) => resolve(cause === null)),
+    );
+  let taken = 0;
+  for (let i = 0; i < 6; i++) if (await put()) taken += 1;
+  assert.equal(taken, 6);
+  await node.broker.ensure({ ...lease, bufferBytes: 2 * MIB }, []);
+  await until('it refuses', async () => {
+    const was = await put();
+    if (was) taken += 1;
+    return !was;
+  });
+  assert.equal((await channel.checkQueue('frames')).messageCount, taken);
+  await node.broker.ensure({ ...lease, bufferBytes: 64 * MIB }, []);
+  await until('it takes again', put);
+  taken += 1;
+  assert.equal((await channel.checkQueue('frames')).messageCount, taken);
+  await connection.close();
+});

@@ -16,7 +16,14 @@ import { needCertificate } from './need-certificate.ts';
 import { LEFT_BEHIND, observeClosed, observeGateway } from './observe-gateway.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { collectStreams, type RedisSight } from './redis/collect-streams.ts';
-import { endRedis, type RedisAdmin, type RedisServer, redisProgram, startRedis } from './redis/redis-server.ts';
+import {
+  endRedis,
+  type RedisAdmin,
+  type RedisServer,
+  redisProgram,
+  sizesOf,
+  startRedis,
+} from './redis/redis-server.ts';
 
 export interface RedisBrokerDeps {
   readonly clock: Clock;
@@ -44,6 +51,8 @@ interface Open {
   stopLook: () => void;
   admin: RedisAdmin | undefined;
   lost: string;
+  /** The buffer's size that its Redis was told; undefined: one of an earlier run may have another. */
+  sized: number | undefined;
 }
 
 const HANDSHAKE_MS = 10_000;
@@ -94,7 +103,7 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
       throw cause;
     });
     const opened: Open = {
-      ...{ server, gateway, quota, lease, local, used, sight: NOTHING, admin: undefined, lost: '' },
+      ...{ server, gateway, quota, lease, local, used, sight: NOTHING, admin: undefined, lost: '', sized: undefined },
       stopLook: () => undefined,
     };
     state.current = opened;
@@ -118,7 +127,15 @@ export function redisBroker(deps: RedisBrokerDeps): Broker {
   const sight = async (it: Open): Promise<void> => {
     if (!it.server.isAlive()) await alone(it.lease.stream, () => revive(it));
     if (it.admin?.isOpen !== true) it.admin = await it.server.admin();
+    await resize(it, it.admin);
     it.sight = await collectStreams(it.admin);
+  };
+  /** A smaller buffer than what is in it refuses until there is room again; nothing that was taken is thrown away. */
+  const resize = async (it: Open, admin: RedisAdmin): Promise<void> => {
+    const { lease } = it;
+    if (it.sized === lease.bufferBytes) return;
+    for (const [name, value] of Object.entries(sizesOf(lease))) await admin.ask('CONFIG', 'SET', name, value);
+    it.sized = lease.bufferBytes;
   };
   /** In memory only: what it held is gone, and that is said. */
   const revive = async (it: Open): Promise<void> => {

@@ -42,7 +42,6 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
   const open = async (lease: Lease, local: readonly LocalCredential[]): Promise<Open> => {
     const { overflow } = lease;
     if (overflow === 'refuse') throw new Error('a relay makes producers wait, or drops the oldest; it does not refuse');
-    const allowed = addressList(lease.externalAddresses);
     const used = new Set<string>();
     const state: { current: Open | undefined } = { current: undefined };
     const quota = quotaMeter(() => state.current?.lease ?? lease, deps.usedBefore?.(lease.stream));
@@ -61,7 +60,7 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       if (now.expiresAtMs <= deps.clock.now()) return { ok: false, reason: 'the stream has expired' };
       if (now.admission === 'address') {
         if (now.externalShut) return { ok: false, reason: SHUT, later: true };
-        if (!allowed.check(attempt.remoteAddress))
+        if (!addressList(now.externalAddresses).check(attempt.remoteAddress))
           return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
         const shut = shutTo(attempt.portRole ?? 'producer');
         if (shut !== '') return { ok: false, reason: shut };
@@ -71,7 +70,7 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       if (!verdict.ok) return verdict;
       if (now.externalShut && !verdict.own) return { ok: false, reason: SHUT, later: true };
       // Jobs come from the compute network with a credential the node made; the list is for those from outside.
-      if (!verdict.own && !allowed.check(attempt.remoteAddress))
+      if (!verdict.own && !addressList(now.externalAddresses).check(attempt.remoteAddress))
         return { ok: false, reason: `address ${attempt.remoteAddress} is not listed` };
       const shut = shutTo(verdict.role);
       if (shut !== '') return { ok: false, reason: shut };
@@ -90,6 +89,7 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
       delivery: lease.delivery,
       overflow,
       bufferBytes: lease.bufferBytes,
+      bufferNow: () => (state.current?.lease ?? lease).bufferBytes,
       maxMessageBytes: lease.maxMessageBytes,
       maxConnections: lease.maxConnections,
       handshakeTimeoutMs: HANDSHAKE_MS,
@@ -107,10 +107,17 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
   /** Makes it paused, draining, or closed to producers at its quota, as its lease and its use say. */
   const settle = (it: Open): void => {
     it.relay.rehold();
-    if (it.quota.reached() !== '') it.relay.cutProducers(it.quota.reached());
+    const listed = addressList(it.lease.externalAddresses);
+    const own = new Set(it.local.map((c) => c.id));
+    // Connections outwards are to addresses that are listed: templates see to it.
+    it.relay.cutWhere(
+      (c) => !own.has(c.credentialId) && !listed.check(c.remoteAddress),
+      'its address is not listed any more',
+    );
+    if (it.quota.reached() !== '') it.relay.cutWhere(isProducer, it.quota.reached());
     if (!it.lease.draining || it.drain !== 'no') return;
     it.drain = 'under way';
-    it.relay.cutProducers(DRAINING);
+    it.relay.cutWhere(isProducer, DRAINING);
     const restMs = Math.max(0, it.lease.expiresAtMs - deps.clock.now());
     void it.relay.drain(restMs).then((isDrained) => {
       it.drain = isDrained ? 'done' : 'under way';
@@ -155,6 +162,8 @@ export function relayBroker(deps: RelayBrokerDeps): Broker {
     used: (credential) => [...streams.values()].some((s) => s.used.has(credential)),
   };
 }
+
+const isProducer = (connection: { readonly role: string }): boolean => connection.role === 'producer';
 
 function observed(deps: RelayBrokerDeps, { relay, quota, lease, drain }: Open): ObservedStream {
   const c = relay.counters();

@@ -1,8 +1,8 @@
-/** `beamway stream pause|resume|release`: what is done to a stream while it runs, and how it ends without loss. */
+/** `beamway stream set|pause|resume|release`: what is done to a stream while it runs, and how it ends without loss. */
 import type { Command } from 'commander';
 import type { Client } from '../client.ts';
 import { CommandError } from './context.ts';
-import { duration } from './parse-arguments.ts';
+import { duration, parameters } from './parse-arguments.ts';
 import { printJson } from './print.ts';
 
 const LOOK_SECONDS = 20;
@@ -16,6 +16,24 @@ interface ReleaseOptions {
 }
 
 export function controlCommands(stream: Command, client: () => Client): void {
+  stream
+    .command('set')
+    .argument('<id>')
+    .description('change parameters of a stream while it lives, within its template')
+    .requiredOption('--parameter <KEY=VALUE>', 'may be repeated; see: beamway template list --json', parameters)
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      '\nExample:\n  beamway stream set str_… --parameter bufferBytes=536870912 --parameter bytesPerSecond=1000000\n\n' +
+        'bufferBytes, bytesPerSecond, messagesPerSecond, byteQuota, messageQuota, externalAddresses; nothing in it is lost.\n',
+    )
+    .action(async (id: string, options: { parameter: Record<string, unknown>; json?: boolean }) => {
+      const changed = await client().call('stream.set', { params: { id }, body: { parameters: options.parameter } });
+      if (options.json === true) return printJson(changed);
+      for (const name of Object.keys(options.parameter))
+        process.stdout.write(`${changed.id} ${name}=${JSON.stringify(changed.parameters[name])}\n`);
+    });
+
   for (const [verb, what] of [
     ['pause', 'its producers are not read and wait; consumers go on'],
     ['resume', 'its producers are read again'],

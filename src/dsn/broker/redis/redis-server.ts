@@ -31,6 +31,15 @@ export interface RedisTerms {
   readonly maxConnections: number;
 }
 
+/** What of its configuration follows the size of the buffer, by name. */
+export function sizesOf(terms: RedisTerms): Readonly<Record<'maxmemory' | 'client-output-buffer-limit', string>> {
+  const maxBulk = Math.max(MIB, terms.maxMessageBytes);
+  return {
+    maxmemory: String(terms.bufferBytes + OVERHEAD_BYTES),
+    'client-output-buffer-limit': `normal ${Math.max(terms.bufferBytes, 4 * maxBulk)} 0 0`,
+  };
+}
+
 export interface RedisAdmin {
   /** One command; its answer as RESP2 gives it. Throws what Redis says, or that the connection is gone. */
   ask(...words: string[]): Promise<unknown>;
@@ -99,6 +108,7 @@ function configuration(folder: string, terms: RedisTerms, secrets: z.output<type
     `user ${name} ${rules.join(' ')} #${createHash('sha256').update(password).digest('hex')}`;
   const path = (name: string): string => JSON.stringify(join(folder, name));
   const maxBulk = Math.max(MIB, terms.maxMessageBytes);
+  const sizes = sizesOf(terms);
   return [
     'port 0',
     `unixsocket ${path('redis.sock')}`,
@@ -110,12 +120,12 @@ function configuration(folder: string, terms: RedisTerms, secrets: z.output<type
     'save ""',
     'appendonly no',
     // A full buffer refuses what is put in, and says so; nothing that was taken is thrown away.
-    `maxmemory ${terms.bufferBytes + OVERHEAD_BYTES}`,
+    `maxmemory ${sizes.maxmemory}`,
     'maxmemory-policy noeviction',
     `proto-max-bulk-len ${maxBulk}`,
     `client-query-buffer-limit ${Math.max(MIB, maxBulk + 64 * 1024)}`,
     // A reader that does not read is cut; what it did not acknowledge is still there.
-    `client-output-buffer-limit normal ${Math.max(terms.bufferBytes, 4 * maxBulk)} 0 0`,
+    `client-output-buffer-limit ${sizes['client-output-buffer-limit']}`,
     `client-output-buffer-limit pubsub ${Math.max(32 * MIB, 4 * maxBulk)} ${8 * MIB} 60`,
     `maxclients ${terms.maxConnections + 16}`,
     'user default off',

@@ -11,6 +11,8 @@ export interface BacklogOptions {
   readonly pool: SlabPool;
   readonly overflow: 'wait' | 'drop-oldest';
   readonly bufferBytes: number;
+  /** As it is now, where it may change. */
+  readonly bufferNow?: (() => number) | undefined;
   readonly onDropped: (message: StoredMessage) => void;
 }
 
@@ -48,7 +50,8 @@ const RESUME_AT = 0.75;
 const STANDING_BYTES = 4 * 1024 * 1024;
 
 export function createBacklog(options: BacklogOptions): Backlog {
-  const { pool, overflow, bufferBytes } = options;
+  const { pool, overflow } = options;
+  const bufferBytes = options.bufferNow ?? (() => options.bufferBytes);
   const again = createQueue();
   /** Sources with queued messages or a live producer, in the order of their turns. */
   const sources: Source[] = [];
@@ -104,7 +107,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
   /** The buffer ran full and producers have been held at `STANDING_BYTES` ever since. */
   let standing = false;
   let heldUp = false;
-  const limit = (): number => (standing ? Math.min(bufferBytes, STANDING_BYTES) : bufferBytes);
+  const limit = (): number => (standing ? Math.min(bufferBytes(), STANDING_BYTES) : bufferBytes());
   const share = (): number => limit() / Math.max(1, liveSources);
 
   const space = (source: Source): number =>
@@ -132,7 +135,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
       heldBytes += bytes;
       heldMessages += 1;
       queued += 1;
-      if (overflow === 'drop-oldest') while (heldBytes > bufferBytes && queued > 1 && dropOldest());
+      if (overflow === 'drop-oldest') while (heldBytes > bufferBytes() && queued > 1 && dropOldest());
     },
     take(limit) {
       const redelivery = again.length() > 0;
@@ -159,7 +162,7 @@ export function createBacklog(options: BacklogOptions): Backlog {
     isFull(source) {
       const full = space(source) <= 0;
       if (full) heldUp = true;
-      if (overflow === 'wait' && heldBytes >= bufferBytes) standing = true;
+      if (overflow === 'wait' && heldBytes >= bufferBytes()) standing = true;
       return full;
     },
     space,

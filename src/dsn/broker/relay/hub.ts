@@ -70,7 +70,8 @@ const SHARED: DeliveryLimit = { messages: 16, bytes: 256 * 1024 };
 
 export function createHub(options: RelayOptions, onDropped: (message: StoredMessage) => void): Hub {
   const pool = openSlabPool(options.bufferBytes);
-  const backlog = createBacklog({ pool, overflow: options.overflow, bufferBytes: options.bufferBytes, onDropped });
+  const { overflow, bufferBytes, bufferNow } = options;
+  const backlog = createBacklog({ pool, overflow, bufferBytes, bufferNow, onDropped });
   const outlets = new Set<Outlet>();
   const inlets = new Set<Inlet>();
   const tally: Tally = {

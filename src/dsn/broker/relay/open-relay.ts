@@ -137,8 +137,11 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
         if (options.isHeld?.() === true) for (const inlet of hub.inlets) inlet.hold();
         else hub.wake();
       },
-      cutProducers(reason) {
-        const live = [...connections].filter((connection) => connection.grant()?.role === 'producer');
+      cutWhere(unwanted, reason) {
+        const live = [...connections].filter((connection) => {
+          const counted = connection.counters();
+          return counted !== undefined && unwanted(counted);
+        });
         for (const connection of live) connection.close(`cut: ${reason}`);
         return live.length;
       },

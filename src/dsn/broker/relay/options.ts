@@ -39,6 +39,8 @@ export interface RelayOptions {
   /** Messages kept in the relay, in bytes, before `overflow` applies; unsent and unacknowledged ones count. */
   readonly bufferBytes: number;
   /** Largest message (sum of its frames' bodies); a larger one closes its producer. */
+  /** The buffer's size as it is now, where it may change; `bufferBytes` otherwise. */
+  readonly bufferNow?: () => number;
   readonly maxMessageBytes: number;
   /** Live connections, those still in their handshake included. */
   readonly maxConnections: number;
@@ -127,8 +129,8 @@ export interface Relay {
   /** Closes that credential's live connections now; returns how many. */
   cut(credentialId: string, reason: string): number;
   rehold(): void;
-  /** Closes all producers' connections now; returns how many. */
-  cutProducers(reason: string): number;
+  /** Closes the connections that `unwanted` names, now; returns how many. */
+  cutWhere(unwanted: (connection: ConnectionCounters) => boolean, reason: string): number;
   /** Takes no new producers, reads out the ones it has, waits until consumers took everything. False: the deadline came first. */
   drain(deadlineMs: number): Promise<boolean>;
   /** Ends everything at once and frees port, sockets and memory. Safe to call twice. */
