@@ -32,6 +32,7 @@ import {
   claimStreams,
   expireStreams,
   nodeWaiters,
+  noteExpiring,
   registerNodes,
   releaseClaims,
   revokeIssued,
@@ -127,6 +128,7 @@ export async function openWork(parts: WorkParts, closers: Closer[]) {
   closers.push(() => events.stop());
   await queue.work(EXPIRY_QUEUE, async () => void (await expireStreams(streaming)));
   closers.push(every(clock, SWEEP_MS, () => expireStreams(streaming), log));
+  closers.push(every(clock, SWEEP_MS, () => noteExpiring(streaming), log));
   return { streaming, compute, pathway, executor, links };
 }
 

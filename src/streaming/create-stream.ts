@@ -8,6 +8,7 @@ import type { Caller } from '../identity/index.ts';
 import type { Target } from '../policy/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
+import { knownNotice } from './expiring.ts';
 import { type NodeLoad, placeStream } from './place-stream.ts';
 import { enginesOf, insertStream, liveStreams, lockNodes, moveVersion, nodeRows, streamByKey } from './store.ts';
 import { NODE_SILENT_MS, type Stream } from './stream.ts';
@@ -165,5 +166,6 @@ function newStream(input: CreateStreamInput, facts: StreamFacts): Stream {
     releasedAt: null,
     observed: null,
     observedAt: null,
+    notice: knownNotice(new Date(facts.nowMs + lifetimeSeconds * 1000), new Date(facts.nowMs)),
   };
 }

@@ -5,7 +5,8 @@
 import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { lockNodes, lockStream, moveVersion, saveTerms } from './store.ts';
+import { knownNotice } from './expiring.ts';
+import { lockNodes, lockStream, moveVersion, noteNotice, saveTerms } from './store.ts';
 import type { Stream } from './stream.ts';
 
 /** Throws `not-found`, `conflict` (released). */
@@ -21,6 +22,7 @@ export async function drainStream(deps: StreamingDeps, id: string, withinSeconds
     const lease = { ...stream.lease, draining: true, paused: false };
     const next = { ...stream, lease, expiresAt: new Date(until) };
     await saveTerms(trx, next);
+    await noteNotice(trx, next, knownNotice(next.expiresAt, new Date(deps.clock.now())));
     await deps.expireAt(trx, id, next.expiresAt);
     await moveVersion(trx, stream.node);
     return next;

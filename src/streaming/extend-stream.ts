@@ -2,7 +2,8 @@
 import { transaction } from '../database/index.ts';
 import { Problem } from '../problems.ts';
 import type { StreamingDeps } from './deps.ts';
-import { extendLife, lockStream, moveVersion } from './store.ts';
+import { knownNotice } from './expiring.ts';
+import { extendLife, lockStream, moveVersion, noteNotice } from './store.ts';
 import type { Stream } from './stream.ts';
 
 /** Throws `not-found`, `conflict` (released), `parameter-out-of-bounds`. */
@@ -22,6 +23,8 @@ export async function extendStream(deps: StreamingDeps, id: string, lifetimeSeco
     }
     const expiresAt = await extendLife(trx, id, new Date(deps.clock.now() + lifetimeSeconds * 1000));
     if (expiresAt === undefined) throw new Problem('conflict', `Stream ${id} is being released.`);
+    if (expiresAt.getTime() !== stream.expiresAt.getTime())
+      await noteNotice(trx, { ...stream, expiresAt }, knownNotice(expiresAt, new Date(deps.clock.now())));
     await deps.expireAt(trx, id, expiresAt);
     await moveVersion(trx, stream.node);
     return { ...stream, expiresAt };

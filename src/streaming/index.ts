@@ -16,6 +16,7 @@ export { extendStream } from './extend-stream.ts';
 export { type IssuedCredential, issueCredential } from './issue-credential.ts';
 export { loadTemplates } from './load-templates.ts';
 export { type NodeWaiters, nodeWaiters } from './node-waiters.ts';
+export { noteExpiring } from './note-expiring.ts';
 export { pauseStream } from './pause-stream.ts';
 export { pendingNodes } from './pending-nodes.ts';
 export { type PendingRevocation, pendingRevocations } from './pending-revocations.ts';

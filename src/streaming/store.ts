@@ -25,6 +25,7 @@ function streamFrom(row: StreamRow): Stream {
     releasedAt: row.released_at,
     observed: row.observed === null ? null : (JSON.parse(row.observed) as Observed),
     observedAt: row.observed_at,
+    notice: row.notice,
   };
 }
 
@@ -121,6 +122,7 @@ export async function insertStream(trx: Queries, stream: Stream, key: string | n
       released_at: null,
       observed: null,
       observed_at: null,
+      notice: stream.notice,
     })
     .onConflict((c) => c.constraint('one_stream_per_key').doNothing())
     .returning('id')
@@ -229,6 +231,23 @@ export async function extendLife(trx: Queries, id: string, until: Date): Promise
     .where('stream', '=', id)
     .execute();
   return row.expires_at;
+}
+
+/** False where it was said, or its life was changed, meanwhile. */
+export async function noteNotice(
+  trx: Queries,
+  stream: Pick<Stream, 'id' | 'expiresAt' | 'notice'>,
+  notice: string | null,
+): Promise<boolean> {
+  const row = await tables(trx)
+    .updateTable('streaming_stream')
+    .set({ notice })
+    .where('id', '=', stream.id)
+    .where('expires_at', '=', stream.expiresAt)
+    .where('notice', stream.notice === null ? 'is' : '=', stream.notice)
+    .returning('id')
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** Those of them that exist, released or not. */

@@ -57,6 +57,7 @@ const stream = (change: Partial<Stream>): Stream => ({
   releasedAt: null,
   observed: null,
   observedAt: null,
+  notice: null,
   ...change,
 });
 
@@ -86,4 +87,17 @@ test('a release hides what the node reports, and says why', () => {
     state: 'released',
     reason: 'its lifetime is over',
   });
+});
+
+test('paused and draining show once its node has it, and give way to what its node cannot do and to its release', () => {
+  const { lease } = stream({});
+  const seen = { observedAt: AT, observed: observed('ready') };
+  const stateOf = (change: Partial<Stream>) => streamState(stream({ ...seen, ...change }), NOW).state;
+  assert.equal(stateOf({ lease: { ...lease, paused: true } }), 'paused');
+  assert.equal(stateOf({ lease: { ...lease, draining: true, paused: true } }), 'draining');
+  assert.equal(stateOf({ lease: { ...lease, draining: true }, observed: observed('failed', 'x') }), 'failed');
+  assert.equal(stateOf({ lease: { ...lease, draining: true }, releaseRequestedAt: AT }), 'releasing');
+  const reached = "the stream's byteQuota of 5 is used up";
+  const full = { ...observed('ready'), usage: { bytes: 5, messages: 1, reached } };
+  assert.deepEqual(streamState(stream({ ...seen, observed: full }), NOW), { state: 'ready', reason: reached });
 });

@@ -72,6 +72,8 @@ export interface Stream {
   readonly releasedAt: Date | null;
   readonly observed: Observed | null;
   readonly observedAt: Date | null;
+  /** What was last said of its end of life. */
+  readonly notice: string | null;
 }
 
 /** Terms of a lease: those of the template, and what users change of them while the stream lives. */

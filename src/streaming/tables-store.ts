@@ -22,6 +22,8 @@ export type StreamRow = {
   released_at: Date | null;
   observed: string | null;
   observed_at: Date | null;
+  /** What was last said of its end of life; null: nothing. */
+  notice: string | null;
 };
 
 export type SecretRow = {
@@ -117,6 +119,11 @@ export const streamingMigrations: Record<string, RoomMigration> = {
   '003-engines': {
     async up(db: Kysely<never>): Promise<void> {
       await db.schema.alterTable('streaming_node').addColumn('engines', 'text').execute();
+    },
+  },
+  '004-notice': {
+    async up(db: Kysely<never>): Promise<void> {
+      await db.schema.alterTable('streaming_stream').addColumn('notice', 'text').execute();
     },
   },
 };

@@ -100,7 +100,7 @@ export function streamCommands(program: Command, client: () => Client): void {
             s.counters?.messagesIn,
             s.counters?.messagesOut,
             s.counters?.buffered,
-            shortTime(s.expiresAt),
+            expiryOf(s),
           ]),
         ),
       );
@@ -243,6 +243,13 @@ function pairsOf(s: Result<'stream.show'>): [string, string | number | null][] {
           ['refused', `${c.refused} connections`],
         ] as [string, string | number][])),
   ];
+}
+
+/** What is left of a life of a day and less; the moment of a longer one. */
+function expiryOf({ expiresAt, releasedAt }: Result<'stream.show'>): string {
+  const minutes = Math.ceil((Date.parse(expiresAt) - Date.now()) / 60_000);
+  if (releasedAt !== null || minutes <= 0 || minutes > 24 * 60) return shortTime(expiresAt);
+  return minutes < 120 ? `${minutes} min left` : `${Math.floor(minutes / 60)} h left`;
 }
 
 /** What was used of its quotas; nothing where it has none. */
