@@ -5,6 +5,7 @@ import type { Client, Result } from '../client.ts';
 import { CommandError, EXIT } from './context.ts';
 import { duration, parameters } from './parse-arguments.ts';
 import { bytes, details, printJson, shortTime, table } from './print.ts';
+import { benchCommand } from './stream-commands-bench.ts';
 import { doctorCommand } from './stream-commands-doctor.ts';
 import { topCommand } from './stream-commands-top.ts';
 
@@ -106,6 +107,7 @@ export function streamCommands(program: Command, client: () => Client): void {
     });
 
   topCommand(stream, client);
+  benchCommand(stream, client);
   doctorCommand(stream, client);
 
   stream
