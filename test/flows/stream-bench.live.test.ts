@@ -40,6 +40,19 @@ async function measured(id: string, ...more: string[]): Promise<Done> {
   return done;
 }
 
+/** Of the verb at work in a pipe: ended by SIGINT once it has said something. */
+async function interrupted(...verb: string[]) {
+  const env = { PATH: process.env['PATH'], BEAMWAY_URL: beamway.url(), BEAMWAY_TOKEN: value, HOME: '/nonexistent' };
+  const child = spawn(LAUNCHER, verb, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  child.stdout.on('data', (part: Buffer) => {
+    if (said === '') child.kill('SIGINT');
+    said += part;
+  });
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  return { code, said };
+}
+
 const empty = (id: string) =>
   until('the stream is empty again', async () => {
     const { counters } = await client.call('stream.show', { params: { id } });
@@ -69,6 +82,27 @@ for (const { engine, template, program } of [
     assert.match(said.out, /^achieved: +\d[\s\S]*^lost: +0$/m, said.out + said.err);
     await client.call('stream.delete', { params: { id } });
   });
+
+test('messages published without confirms are counted, and top says so in words, without escape codes in a pipe', {
+  skip: existsSync('/usr/lib/rabbitmq') ? false : 'no RabbitMQ',
+  timeout: 180_000,
+}, async () => {
+  const { id } = await readyStream(client, 'deleria-rabbitmq');
+  const done = await measured(id, '--rate', '50', '--size', '1000', '--confirms', 'none');
+  assert.ok(done.warnings.some((w) => w.startsWith('no confirms')));
+  await until('the node tells of it', async () => {
+    const { counters } = await client.call('stream.show', { params: { id } });
+    return counters?.unconfirmed === done.report['sent'];
+  });
+  const { code, said } = await interrupted('stream', 'top', '--sort', 'fill');
+  assert.equal(code, 0);
+  assert.ok(!said.includes('\u001b') && said.includes(id) && /warning: .* published without confirms/.test(said), said);
+  const once = await interrupted('stream', 'top', '--once', '--every', '1', '--json');
+  const { streams } = JSON.parse(once.said) as { streams: { id: string; messagesIn: number; fill: number }[] };
+  const own = streams.find((s) => s.id === id);
+  assert.deepEqual([once.code, own?.messagesIn, own?.fill], [0, 0, 0]);
+  await client.call('stream.delete', { params: { id } });
+});
 
 for (const { engine, template, program } of [
   { engine: 'redis', template: 'steering', program: '/usr/bin/redis-server' },

@@ -24,6 +24,12 @@ const COUNTED: readonly Row[] = [
   ['dropped_total', 'counter', 'Messages dropped because the buffer was full', (c) => c.dropped],
   ['redelivered_total', 'counter', 'Messages delivered again', (c) => c.redelivered],
   ['refused_connections_total', 'counter', 'Connections refused', (c) => c.refused],
+  [
+    'unconfirmed_total',
+    'counter',
+    'Messages published without confirms (rabbitmq behind our gateway)',
+    (c) => c.unconfirmed,
+  ],
   ['buffered_messages', 'gauge', 'Messages in the buffer', (c) => c.buffered],
   ['buffered_bytes', 'gauge', 'Octets in the buffer', (c) => c.bufferedBytes],
   ['producers', 'gauge', 'Connections of producers', (c) => c.producers],

@@ -29,6 +29,7 @@ export function amqpProtocol(terms: AmqpProtocolTerms): Protocol {
                 : { reason: wrong.reason, say: closeFrame(wrong.code, wrong.reason) };
             },
             messages: () => walker.counts().messages,
+            unconfirmed: () => walker.counts().unconfirmed,
           };
         },
         down: () => {

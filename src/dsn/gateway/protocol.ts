@@ -44,6 +44,8 @@ export interface UpWalk {
   /** What is wrong, and what the client is told of it; undefined: nothing. */
   walk(octets: Uint8Array): { readonly reason: string; readonly say: Uint8Array | string } | undefined;
   messages(): number;
+  /** Put in without asking for a confirm, where the protocol has such a thing. */
+  unconfirmed?(): number;
 }
 
 /** Walks what the broker sends. */
