@@ -5,6 +5,7 @@
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import tls from 'node:tls';
+import { type Role, rabbitRights, redisRights, redisThroughput } from './knock-rights.ts';
 import { helloZmtp } from './zmtp-hello.ts';
 
 export interface Step {
@@ -21,6 +22,8 @@ export interface Knock {
   readonly password: string;
   /** To verify an endpoint that speaks TLS with, PEM. */
   readonly authority?: string | null;
+  /** Whose rights are looked at; absent: nobody's. */
+  readonly role?: Role;
 }
 
 const STEP_MS = 5000;
@@ -35,10 +38,8 @@ const ENGINES: ReadonlyMap<string, 'redis' | 'relay' | 'rabbitmq'> = new Map([
 ]);
 
 /** Ends with the first step that failed. Never throws. */
-export async function knock(
-  { endpoint, username, password, authority }: Knock,
-  on: (step: Step) => void,
-): Promise<boolean> {
+export async function knock(asked: Knock, on: (step: Step) => void): Promise<boolean> {
+  const { endpoint, username, password, authority, role } = asked;
   const at = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   const engine = ENGINES.get(at?.protocol ?? '');
   const tell = async <T>(step: string, act: () => Promise<readonly [T, string]>): Promise<T | undefined> => {
@@ -93,8 +94,14 @@ export async function knock(
       return [true, said] as const;
     });
     if (admitted === undefined) return false;
-    if (engine !== 'redis') return true;
-    return (await tell('delay', async () => [true, await pingRedis(wire)] as const)) === true;
+    const well = async (step: string, act: () => Promise<string>): Promise<boolean> =>
+      (await tell(step, async () => [true, await act()] as const)) === true;
+    // A relay has no rights beside the credential's role.
+    if (engine === 'relay') return true;
+    if (engine === 'rabbitmq') return role === undefined || (await well('rights', () => rabbitRights(asked, role)));
+    if (role !== undefined && !(await well('rights', () => redisRights(wire, role)))) return false;
+    if (!(await well('delay', () => pingRedis(wire)))) return false;
+    return role === undefined || (await well('throughput', () => redisThroughput(wire)));
   } finally {
     wire.close();
   }
