@@ -113,7 +113,7 @@ async function bench(client: Client, id: string, options: Omit<BenchOptions, 'js
   const warnings = [
     ...warningsOf(load, { engine, queues }),
     ...(oneWay ? ['a relay goes one way: this is the way there alone; --back STREAM measures there and back'] : []),
-    ...(load.confirms !== 'none' && engine === 'relay'
+    ...((changes.confirms ?? 'none') !== 'none' && engine === 'relay'
       ? ['a relay confirms nothing: a full buffer holds the sender up instead']
       : []),
     ...(load.confirms === 'none' && engine === 'redis'

@@ -59,7 +59,8 @@ export async function sendOnTime(
   for (let sequence = 0; sequence < count && !over(); sequence++) {
     const dueMs = fromMs + sequence * everyMs;
     const early = dueMs - performance.now();
-    if (early > 0) await pause(early);
+    // Timers tick in whole milliseconds and may fire before theirs is over.
+    for (let rest = early; rest > 0; rest = dueMs - performance.now()) await pause(Math.ceil(rest));
     await heldUp(producer.room());
     if (over()) break;
     late.add(performance.now() - dueMs);
