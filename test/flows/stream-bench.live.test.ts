@@ -15,9 +15,11 @@ interface Done {
   readonly warnings: readonly string[];
 }
 
-async function bench(id: string, ...more: string[]) {
+const bench = (id: string, ...more: string[]) => run('stream', 'bench', id, ...more);
+
+async function run(...verb: string[]) {
   const env = { PATH: process.env['PATH'], BEAMWAY_URL: beamway.url(), BEAMWAY_TOKEN: value, HOME: '/nonexistent' };
-  const child = spawn(LAUNCHER, ['stream', 'bench', id, ...more], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(LAUNCHER, verb, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, err] = ['', ''];
   child.stdout.on('data', (part: Buffer) => {
     out += part;
@@ -97,8 +99,8 @@ test('messages published without confirms are counted, and top says so in words,
   const { code, said } = await interrupted('stream', 'top', '--sort', 'fill');
   assert.equal(code, 0);
   assert.ok(!said.includes('\u001b') && said.includes(id) && /warning: .* published without confirms/.test(said), said);
-  const once = await interrupted('stream', 'top', '--once', '--every', '1', '--json');
-  const { streams } = JSON.parse(once.said) as { streams: { id: string; messagesIn: number; fill: number }[] };
+  const once = await run('stream', 'top', '--once', '--every', '1', '--json');
+  const { streams } = JSON.parse(once.out) as { streams: { id: string; messagesIn: number; fill: number }[] };
   const own = streams.find((s) => s.id === id);
   assert.deepEqual([once.code, own?.messagesIn, own?.fill], [0, 0, 0]);
   await client.call('stream.delete', { params: { id } });
