@@ -374,6 +374,29 @@ policy
     report(await policyReplay(facility, records), options.json);
   });
 
+const template = program.commands.find((c) => c.name() === 'template') ?? program.command('template');
+template
+  .command('diff')
+  .description(
+    'which templates another facility folder changes, in what, and which live streams were made from them; exit 1 where any differs',
+  )
+  .requiredOption('--facility <dir>', 'the new folder')
+  .option('--against <dir>', 'an old folder in place of what the server has in force; no stream is named then')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nNames the live streams that your bearer may see; a session of staff sees all.\n\nExamples:\n  beamway template diff --facility new-facility\n  beamway template diff --facility new-facility --against /etc/beamway\n',
+  )
+  .action(async ({ facility, against, json }: { facility: string; against?: string; json?: boolean }) => {
+    const { templateDiff, templateDiffOnline } = await import('./template-verbs.ts');
+    report(
+      against === undefined
+        ? await templateDiffOnline(clientFrom(process.env), facility)
+        : templateDiff(against, facility),
+      json,
+    );
+  });
+
 function report(
   outcome: { readonly ok: boolean; readonly document: object; readonly text: string },
   json: boolean | undefined,

@@ -31,12 +31,14 @@ import {
   checkAttachments,
   claimStreams,
   expireStreams,
+  liveStreams,
   nodeWaiters,
   noteExpiring,
   registerNodes,
   releaseClaims,
   revokeIssued,
   type StreamingDeps,
+  staleStreams,
 } from './streaming/index.ts';
 
 export interface WorkParts {
@@ -61,6 +63,7 @@ export async function openWork(parts: WorkParts, closers: Closer[]) {
   const { database, queue, facility, templates, gate, clock, log } = parts;
   const { audit, policy, circumstances } = gate;
   const db = database.kysely;
+  await warnOfStale(parts);
   const names = facility.streamingNodes.map((n) => n.name);
   for (const node of await registerNodes(db, names)) await recordNode(audit, clock, node);
   const schedulers = new Map<string, Scheduler>();
@@ -130,6 +133,15 @@ export async function openWork(parts: WorkParts, closers: Closer[]) {
   closers.push(every(clock, SWEEP_MS, () => expireStreams(streaming), log));
   closers.push(every(clock, SWEEP_MS, () => noteExpiring(streaming), log));
   return { streaming, compute, pathway, executor, links };
+}
+
+/** Streams made from an earlier version of a template keep their terms: whoever changed it is told which. */
+async function warnOfStale({ database, templates, log }: WorkParts): Promise<void> {
+  for (const { stream, project, template, differences } of staleStreams(await liveStreams(database.kysely), templates))
+    log.warn(
+      { stream, project, template, differences },
+      'a live stream keeps the terms of an earlier version of its template',
+    );
 }
 
 async function openLocal(parts: WorkParts, cluster: LocalCluster, closers: Closer[]): Promise<Scheduler> {

@@ -13,8 +13,10 @@ import {
   httpServer,
   jobRoutes,
   lockdownRoutes,
+  metricsRoutes,
   type OauthDeps,
   oauthRoutes,
+  openRequestMetrics,
   openSockets,
   openTickets,
   pagesOrigin,
@@ -188,6 +190,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
   const sockets = openSockets({ tickets, limits: pipeline.limits, clock, log, paths: SOCKET_PATHS });
   const terminals = terminalRoutes({ ...compute, tickets, audit });
   closers.push(async () => terminals.stop());
+  const requests = openRequestMetrics();
   const routes: Routes = {
     ...facilityRoutes(facility),
     ...signInRoutes(login, () => origin),
@@ -198,6 +201,7 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     ...clusterFactRoutes(compute),
     ...clusterRoutes({ db, clock, facility, schedulers: compute.schedulers, links, tickets, policy, circumstances }),
     ...streamRoutes(streaming),
+    ...metricsRoutes({ database, clock, requests }),
     ...runRoutes(pathway, executor),
     ...lockdownRoutes({
       db,
@@ -212,7 +216,11 @@ async function openServer(options: ServerOptions, closers: Closer[]): Promise<Om
     ...policyRoutes({ db, clock, facility, policy, withinPurpose, settled: folder.people.roles }),
     ...auditRoutes({ ...seal, ...gate.auditKeys }),
   };
-  const server = httpServer({ ...pipeline, pages, sockets, trustedProxies: options.trustedProxies ?? [] }, routes, log);
+  const server = httpServer(
+    { ...pipeline, pages, sockets, served: requests.served, trustedProxies: options.trustedProxies ?? [] },
+    routes,
+    log,
+  );
   closers.push(() => server.close());
   const url = await server.listen(options.listen);
   origin = options.publicUrl ?? pagesOrigin(url);

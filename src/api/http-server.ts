@@ -20,6 +20,7 @@ import { OPERATIONS, type Operation, type OperationId, type ServerEvent } from '
 import { eventStream } from './event-stream.ts';
 import { type Answered, type Exchange, newExchange } from './exchange.ts';
 import { type AppliedLimit, limitHeaders } from './limit-headers.ts';
+import type { ServedRequest } from './metrics/request-metrics.ts';
 import { oauthAnswer } from './oauth-answer.ts';
 import { openapiText } from './openapi.ts';
 import type { Page } from './pages/page.ts';
@@ -51,6 +52,8 @@ export interface HttpDeps extends PipelineDeps {
   readonly trustedProxies?: readonly string[];
   /** Shorter ones for tests. */
   readonly timeouts?: HttpTimeouts;
+  /** Told of every request to an operation once it is over. */
+  readonly served?: (request: ServedRequest) => void;
   /** WebSockets; absent: nobody gets one. */
   readonly sockets?: OpenSockets;
   /** The server-rendered pages, and what they need; absent: none. */
@@ -115,12 +118,13 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
     for (const [name, value] of limitHeaders(exchange.limited)) reply.header(name, value);
     if (answer.status === 401) reply.header('www-authenticate', 'Bearer');
     if (draining.signal.aborted) reply.header('connection', 'close');
-    const { native, cacheSeconds, events } = exchange.operation;
+    const { native, cacheSeconds, events, text } = exchange.operation;
     if (events && answer.status < 400) return reply.headers(EVENT_HEADERS).send(eventsOf(deps, exchange, answer));
     if (native === 'oauth') reply.header('cache-control', 'no-store').header('pragma', 'no-cache');
     else if (cacheSeconds > 0 && answer.status < 400) reply.header('cache-control', `public, max-age=${cacheSeconds}`);
     if (native === 'oauth' && answer.status >= 400)
       return reply.type('application/json').send(JSON.stringify(oauthAnswer(answer.body as ProblemDocument)));
+    if (text !== '' && answer.status < 400) return reply.type(text).send(answer.body);
     const type = answer.status >= 400 ? 'application/problem+json' : 'application/json';
     return reply.type(type).send(JSON.stringify(answer.body));
   };
@@ -142,9 +146,17 @@ export function httpServer(deps: HttpDeps, routes: Routes, logger: FastifyBaseLo
         });
         exchanges.set(request, exchange);
         inFlight.begin(request);
+        const began = deps.clock.monotonic();
         reply.raw.once('close', () => {
           inFlight.end(request);
           exchange.gone = true;
+          deps.served?.({
+            operation: operation.id,
+            status: reply.raw.statusCode,
+            gone: !reply.raw.writableFinished,
+            seconds: (deps.clock.monotonic() - began) / 1000,
+            waits: operation.longPoll || operation.events,
+          });
           // Who goes away while his request is being handled keeps the slot until that is done: it is still work.
           if (!handling.has(exchange)) exchange.slot?.leave();
         });

@@ -56,7 +56,7 @@ function operationObject(operation: Operation): object {
         description: 'Done',
         content: operation.events
           ? { 'text/event-stream': { schema: { type: 'string' } } }
-          : { 'application/json': { schema: schemaOf(operation.response, 'output') } },
+          : { [operation.text || 'application/json']: { schema: schemaOf(operation.response, 'output') } },
       },
       default:
         operation.native === 'oauth'

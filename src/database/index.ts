@@ -16,6 +16,7 @@ export type { EmittedEvent, TransactionScope } from './outbox/emit.ts';
 export { emit } from './outbox/emit.ts';
 export { databaseMigrations } from './outbox/migrations.ts';
 export type { OutboxEvent } from './outbox/outbox.ts';
+export { type OutboxBacklog, outboxBacklog } from './outbox/outbox-backlog.ts';
 export type { PruneOptions, PruneResult } from './outbox/prune-outbox.ts';
 export { pruneOutbox } from './outbox/prune-outbox.ts';
 export type { OutboxReader, ReadOutboxOptions } from './outbox/read-outbox.ts';

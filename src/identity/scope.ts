@@ -16,6 +16,7 @@ export const SCOPES = {
   'window:request': 'Request QoS windows',
   'run:create': 'Start and cancel workflow runs (with the scopes that their steps need)',
   'audit:read': 'Read audit records of the project',
+  'metrics:read': 'Read metrics of the whole facility, names of all projects among them; minted by staff',
 } as const;
 
 export type Scope = keyof typeof SCOPES;

@@ -136,6 +136,13 @@ const TABLE: readonly Line[] = [
     ['mint-answers-for-oneself'],
   ],
   [
+    'a member mints nothing that reads the metrics of all',
+    session(['member'], ['demo']),
+    'token:mint',
+    { project: 'demo', enclave: 'open', scopes: ['metrics:read'] },
+    ['metrics-mint-needs-staff'],
+  ],
+  [
     'an old factor mints nothing powerful',
     stale(session(['member'], ['demo'])),
     'token:mint',

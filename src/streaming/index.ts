@@ -28,3 +28,4 @@ export { NODE_SILENT_MS, type Stream, streamState } from './stream.ts';
 export { syncNode } from './sync-node.ts';
 export { streamingMigrations } from './tables-store.ts';
 export type { Template } from './template.ts';
+export { diffTemplates, type StaleStream, staleStreams, type TemplateChange } from './template-diff.ts';

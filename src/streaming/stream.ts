@@ -26,6 +26,8 @@ export interface StreamCounters {
   readonly producers: number;
   readonly consumers: number;
   readonly refused: number;
+  /** Absent where nobody counts it. */
+  readonly unconfirmed?: number | undefined;
 }
 
 export interface StreamConnection {

@@ -197,6 +197,12 @@ export async function askServer(url: string, path: string, ask: Ask = {}): Promi
   const isEvents = answer.headers.get('content-type') === 'text/event-stream';
   if (isEvents)
     return { status: answer.status, headers: answer.headers, requestId, text: await answer.text(), code: '', body: {} };
+  if (answer.headers.get('content-type')?.startsWith('text/plain') === true) {
+    const said = await answer.text();
+    // What an operation answers as text is its whole body.
+    const body = said as unknown as Record<string, unknown>;
+    return { status: answer.status, headers: answer.headers, requestId, text: said, code: '', body };
+  }
   const body = (await answer.json()) as Record<string, unknown>;
   const code = answer.status >= 400 ? String(body['code'] ?? body['error']) : '';
   return { status: answer.status, headers: answer.headers, requestId, text: JSON.stringify(body), code, body };

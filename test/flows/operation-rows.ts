@@ -132,6 +132,7 @@ export const ROWS: Readonly<Record<OperationId, Row>> = {
   'stream.drain': { kind: 'thing', parts: (w) => ({ id: w.spareStream, body: { withinSeconds: 60 } }) },
   'stream.delete': { kind: 'thing', parts: (w) => ({ id: w.spareStream }) },
   'stream.credential': { kind: 'thing', parts: (w) => ({ id: w.stream, body: { role: 'producer' } }) },
+  'metrics.show': { kind: 'scope-only' },
   'run.create': { kind: 'thing', parts: () => ({ body: { ...HERE, workflow: WORKFLOW } }) },
   'run.list': { kind: 'list', parts: () => inDemo },
   'run.show': { kind: 'thing', parts: (w) => ({ id: w.run }) },

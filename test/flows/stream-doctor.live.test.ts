@@ -1,4 +1,4 @@
-// `beamway stream doctor` on a whole system: all is well for both engines, and a released stream is told; no message is put in or taken.
+// `beamway stream doctor` on a whole system: all is well for each engine, and a released stream is told; no message is put in or taken.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -23,12 +23,19 @@ async function doctor(id: string, ...more: string[]) {
   return { code, out, err };
 }
 
+const NEEDS = {
+  'lcls-frames': '/',
+  steering: '/usr/bin/redis-server',
+  'deleria-rabbitmq': '/usr/lib/rabbitmq',
+} as const;
+
 for (const [template, steps] of [
   ['lcls-frames', ['stream', 'name', 'connection', 'credential']],
-  ['steering', ['stream', 'name', 'connection', 'encryption', 'credential', 'delay']],
+  ['steering', ['stream', 'name', 'connection', 'encryption', 'credential', 'rights', 'delay', 'throughput']],
+  ['deleria-rabbitmq', ['stream', 'name', 'connection', 'encryption', 'credential', 'rights']],
 ] as const)
   test(`a stream of ${template} is well as producer and as consumer, and stays empty`, {
-    skip: template === 'steering' && !existsSync('/usr/bin/redis-server') ? 'no redis-server' : false,
+    skip: existsSync(NEEDS[template]) ? false : `no ${NEEDS[template]}`,
   }, async () => {
     const { id } = await readyStream(client, template);
     for (const role of ['producer', 'consumer']) {

@@ -108,7 +108,7 @@ export function createClient(options: ClientOptions): Client {
           return undefined;
         });
         if (answer !== undefined) {
-          if (answer.ok) return (await answer.json()) as Result<typeof operation>;
+          if (answer.ok) return (await (isText(answer) ? answer.text() : answer.json())) as Result<typeof operation>;
           const problem = await readProblem(answer);
           if (last || problem.status !== 503) throw new BeamwayProblem(problem);
         }
@@ -137,6 +137,9 @@ export function createClient(options: ClientOptions): Client {
     },
   };
 }
+
+/** Some operations answer text, which is given as it stands. */
+const isText = (answer: Response): boolean => answer.headers.get('content-type')?.startsWith('text/plain') === true;
 
 function formText(body: unknown): string {
   const form = new URLSearchParams();

@@ -191,6 +191,7 @@ export const ENDPOINTS = {
   'lockdown.show': { method: 'GET', path: '/beamway/v1/lockdown', idempotent: false, body: false, form: false },
   'lockdown.set': { method: 'POST', path: '/beamway/v1/lockdown', idempotent: false, body: true, form: false },
   'lockdown.lift': { method: 'DELETE', path: '/beamway/v1/lockdown', idempotent: false, body: false, form: false },
+  'metrics.show': { method: 'GET', path: '/metrics', idempotent: false, body: false, form: false },
   'oauth.metadata': {
     method: 'GET',
     path: '/.well-known/oauth-authorization-server',

@@ -6,6 +6,7 @@ import * as facility from './facility.ts';
 import * as factors from './factors.ts';
 import * as jobs from './jobs.ts';
 import * as lockdown from './lockdown.ts';
+import * as metrics from './metrics.ts';
 import * as nodeLink from './node-link.ts';
 import * as oauth from './oauth.ts';
 import type { Operation } from './operation.ts';
@@ -83,6 +84,7 @@ export const OPERATIONS = {
   'lockdown.show': lockdown.showLockdown,
   'lockdown.set': lockdown.setLockdown,
   'lockdown.lift': lockdown.liftLockdown,
+  'metrics.show': metrics.showMetrics,
   'oauth.metadata': oauth.showMetadata,
   'oauth.keys': oauth.showKeySet,
   'oauth.introspect': oauth.introspectOauth,

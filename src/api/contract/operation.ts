@@ -35,6 +35,8 @@ export interface Operation {
   readonly form: boolean;
   /** How failures are told: RFC 9457 problems, or `{error, error_description}` of OAuth 2.0 (then no answer is ever kept by a cache). */
   readonly native: 'problem' | 'oauth';
+  /** The answer is text of this media type in place of JSON; empty: it is JSON. */
+  readonly text: string;
   /** Anybody may keep the answer for so long; 0: nothing is said. */
   readonly cacheSeconds: number;
   /** Which buckets of facility/limits.yaml it draws on; absent: see `limitClassOf`. */
@@ -70,6 +72,7 @@ const DEFAULTS = {
   events: false,
   form: false,
   native: 'problem',
+  text: '',
   cacheSeconds: 0,
 } as const;
 

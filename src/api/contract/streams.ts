@@ -26,6 +26,12 @@ export const countersSchema = z.strictObject({
   producers: z.int(),
   consumers: z.int(),
   refused: z.int().describe('Connections refused so far'),
+  unconfirmed: z
+    .int()
+    .optional()
+    .describe(
+      'Published without confirms, so that what a full queue refuses is lost unseen; absent where nobody counts it',
+    ),
 });
 
 const connectionSchema = z.strictObject({

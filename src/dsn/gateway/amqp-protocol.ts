@@ -33,6 +33,7 @@ export function amqpProtocol(terms: AmqpProtocolTerms): Protocol {
             },
             messages: () => walker.counts().messages,
             missing: walker.missing,
+            unconfirmed: () => walker.counts().unconfirmed,
           };
         },
         down: () => {

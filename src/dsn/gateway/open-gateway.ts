@@ -51,6 +51,8 @@ export interface GatewayCounters {
   readonly messagesIn: number;
   readonly messagesOut: number;
   readonly redelivered: number;
+  /** Of those put in, without asking for a confirm. */
+  readonly unconfirmed: number;
   readonly refused: number;
   /** Slabs in use; 0 where nobody is connected. */
   readonly slabs: number;
@@ -100,7 +102,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     });
   };
   let next = 1;
-  const past = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, redelivered: 0 };
+  const past = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0, redelivered: 0, unconfirmed: 0 };
   let refused = 0;
   let closing = false;
 
@@ -209,6 +211,7 @@ interface Totals {
   messagesIn: number;
   messagesOut: number;
   redelivered: number;
+  unconfirmed: number;
 }
 
 function addTo(sum: Totals, session: Session): void {
@@ -218,6 +221,7 @@ function addTo(sum: Totals, session: Session): void {
   sum.messagesIn += session.messages();
   sum.messagesOut += messages;
   sum.redelivered += redelivered;
+  sum.unconfirmed += session.unconfirmed();
 }
 
 function totals(past: Readonly<Totals>, sessions: Iterable<Session>): Totals {

@@ -49,6 +49,8 @@ export interface UpWalk {
   messages(): number;
   /** At least so many octets until reading may stop; 0: it may stop here. */
   missing(): number;
+  /** Put in without asking for a confirm, where the protocol has such a thing. */
+  unconfirmed?(): number;
 }
 
 /** Said to the broker for a client that is not read meanwhile. */

@@ -42,6 +42,8 @@ export interface Session {
   connectedAtMs(): number;
   /** Put in by this client. */
   messages(): number;
+  /** Of those, without asking for a confirm; 0 where the protocol has no such thing. */
+  unconfirmed(): number;
   /** Given to this client, of those how many once more, and refusals told to it; 0 where the protocol's answers are not walked. */
   delivered(): { readonly messages: number; readonly redelivered: number; readonly nacks: number };
   bytesIn(): number;
@@ -291,6 +293,7 @@ export function openSession(options: SessionOptions): Session {
     judged: () => judged,
     connectedAtMs: () => connectedAtMs,
     messages: () => upWalk?.messages() ?? 0,
+    unconfirmed: () => upWalk?.unconfirmed?.() ?? 0,
     delivered: () => downWalk?.counts() ?? NONE,
     bytesIn: () => up?.bytes() ?? 0,
     bytesOut: () => down?.bytes() ?? 0,

@@ -1,12 +1,11 @@
-/** `beamway dsn list`, `beamway facility show`. */
+/** `beamway dsn list`, `beamway facility show`, `beamway facility metrics`. */
 import type { Command } from 'commander';
 import type { Client } from '../client.ts';
 import { bytes, printJson, shortTime, table } from './print.ts';
 
 export function facilityCommands(program: Command, client: () => Client): void {
-  program
-    .command('facility')
-    .description('what exists here')
+  const facility = program.command('facility').description('what exists here');
+  facility
     .command('show')
     .description('environments and tiers')
     .option('--json', 'print one JSON document')
@@ -22,6 +21,17 @@ export function facilityCommands(program: Command, client: () => Client): void {
           shown.tiers.map((t) => [t.name, t.priority, t.preempts.join(', '), t.preemptMode, t.title]),
         )}`,
       );
+    });
+
+  facility
+    .command('metrics')
+    .description('streams, nodes and requests, as a Prometheus server scrapes them; needs the scope metrics:read')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', "\nExample:\n  beamway facility metrics | grep '^beamway_node_up'\n")
+    .action(async (options: { json?: boolean }) => {
+      const metrics = await client().call('metrics.show');
+      if (options.json === true) return printJson({ metrics });
+      process.stdout.write(metrics);
     });
 
   program

@@ -5,6 +5,8 @@
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import tls from 'node:tls';
+import { type Role, rabbitRights, redisRights, redisThroughput } from './knock-rights.ts';
+import { helloZmtp } from './zmtp-hello.ts';
 
 export interface Step {
   readonly step: string;
@@ -20,6 +22,8 @@ export interface Knock {
   readonly password: string;
   /** To verify an endpoint that speaks TLS with, PEM. */
   readonly authority?: string | null;
+  /** Whose rights are looked at; absent: nobody's. */
+  readonly role?: Role;
 }
 
 const STEP_MS = 5000;
@@ -34,10 +38,8 @@ const ENGINES: ReadonlyMap<string, 'redis' | 'relay' | 'rabbitmq'> = new Map([
 ]);
 
 /** Ends with the first step that failed. Never throws. */
-export async function knock(
-  { endpoint, username, password, authority }: Knock,
-  on: (step: Step) => void,
-): Promise<boolean> {
+export async function knock(asked: Knock, on: (step: Step) => void): Promise<boolean> {
+  const { endpoint, username, password, authority, role } = asked;
   const at = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   const engine = ENGINES.get(at?.protocol ?? '');
   const tell = async <T>(step: string, act: () => Promise<readonly [T, string]>): Promise<T | undefined> => {
@@ -92,14 +94,20 @@ export async function knock(
       return [true, said] as const;
     });
     if (admitted === undefined) return false;
-    if (engine !== 'redis') return true;
-    return (await tell('delay', async () => [true, await pingRedis(wire)] as const)) === true;
+    const well = async (step: string, act: () => Promise<string>): Promise<boolean> =>
+      (await tell(step, async () => [true, await act()] as const)) === true;
+    // A relay has no rights beside the credential's role.
+    if (engine === 'relay') return true;
+    if (engine === 'rabbitmq') return role === undefined || (await well('rights', () => rabbitRights(asked, role)));
+    if (role !== undefined && !(await well('rights', () => redisRights(wire, role)))) return false;
+    if (!(await well('delay', () => pingRedis(wire)))) return false;
+    return role === undefined || (await well('throughput', () => redisThroughput(wire)));
   } finally {
     wire.close();
   }
 }
 
-interface Wire {
+export interface Wire {
   write(octets: Uint8Array | string): void;
   /** What has come, once `enough` says so; it is taken away. */
   read(enough: (octets: Buffer) => number | undefined): Promise<Buffer>;
@@ -216,39 +224,6 @@ async function pingRedis(wire: Wire): Promise<string> {
     times.push(performance.now() - began);
   }
   return `there and back in ${Math.min(...times).toFixed(2)} to ${Math.max(...times).toFixed(2)} ms`;
-}
-
-const GREETING_BYTES = 64;
-
-/** Up to WELCOME: a client that says READY too would be a producer or consumer from then on. */
-async function helloZmtp(wire: Wire, username: string, password: string): Promise<string> {
-  const greeting = Buffer.alloc(GREETING_BYTES);
-  greeting[0] = 0xff;
-  greeting[9] = 0x7f;
-  greeting[10] = 3;
-  greeting[11] = 1;
-  greeting.write('PLAIN', 12, 'latin1');
-  wire.write(greeting);
-  const theirs = await wire.read((octets) => {
-    if (octets.length > 0 && octets[0] !== 0xff) return octets.length;
-    return octets.length >= GREETING_BYTES ? GREETING_BYTES : undefined;
-  });
-  if (theirs[0] !== 0xff || theirs[9] !== 0x7f) throw new Error('it does not speak ZMTP');
-  const mechanism = theirs.toString('latin1', 12, 32).replaceAll('\0', '');
-  if (mechanism !== 'PLAIN')
-    throw new Error(`it wants the mechanism ${mechanism || 'NULL'}: this stream admits by address, not by credential`);
-  const short = (text: string): Buffer => Buffer.concat([Buffer.of(Buffer.byteLength(text)), Buffer.from(text)]);
-  const body = Buffer.concat([short('HELLO'), short(username), short(password)]);
-  wire.write(Buffer.concat([Buffer.of(0x04, body.length), body]));
-  const answer = await wire.read((octets) => {
-    const size = octets[1];
-    return size === undefined || octets.length < size + 2 ? undefined : size + 2;
-  });
-  const name = answer.toString('latin1', 3, 3 + (answer[2] ?? 0));
-  if (name === 'WELCOME') return `${username} is let in`;
-  const at = 3 + (answer[2] ?? 0);
-  const reason = answer.toString('utf8', at + 1, at + 1 + (answer[at] ?? 0));
-  throw new Error(name === 'ERROR' ? `refused: ${reason}` : 'it does not speak ZMTP with PLAIN');
 }
 
 const FRAME_OVERHEAD = 8;

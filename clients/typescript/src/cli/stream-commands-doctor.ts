@@ -10,8 +10,8 @@ Example:
   beamway stream doctor str_…                   as its producer, with a credential for this look alone
   beamway stream doctor str_… --role consumer --json
 
-It goes as a client would: the facility, the stream, its name, a connection, the credential, and for Redis the delay. No message is
-put in or taken out. Exit 0: all is well; 1: the last line says what is not.
+It goes as a client would: the facility, the stream, its name, a connection, the credential, what the role may and may not do (Redis,
+RabbitMQ), and for Redis the delay and a short look at the throughput. No message is put in or taken out. Exit 0: all is well; 1: the last line says what is not.
 `;
 
 interface DoctorOptions {
@@ -62,5 +62,5 @@ async function look(client: Client, { id, role, on }: Look): Promise<boolean> {
   });
   if (state !== 'ready') return false;
   const credential = await client.call('stream.credential', { params: { id }, body: { role, lifetimeSeconds: 30 } });
-  return knock(credential, on);
+  return knock({ ...credential, role }, on);
 }

@@ -5,9 +5,11 @@ import type { Client, Result } from '../client.ts';
 import { CommandError, EXIT } from './context.ts';
 import { duration, parameters } from './parse-arguments.ts';
 import { bytes, details, printJson, shortTime, table } from './print.ts';
+import { benchCommand } from './stream-commands-bench.ts';
 import { controlCommands } from './stream-commands-control.ts';
 import { doctorCommand } from './stream-commands-doctor.ts';
 import { topCommand } from './stream-commands-top.ts';
+import { ratesBetween, warningsOf } from './stream-rates.ts';
 
 const READY_SECONDS = 20;
 
@@ -107,6 +109,7 @@ export function streamCommands(program: Command, client: () => Client): void {
     });
 
   topCommand(stream, client);
+  benchCommand(stream, client);
   doctorCommand(stream, client);
   controlCommands(stream, client);
 
@@ -119,6 +122,8 @@ export function streamCommands(program: Command, client: () => Client): void {
       const shown = await client().call('stream.show', { params: { id } });
       if (options.json === true) return printJson(shown);
       process.stdout.write(details(pairsOf(shown)));
+      for (const warning of ratesBetween(undefined, { atMs: 0, streams: [shown] }).flatMap(warningsOf))
+        process.stdout.write(`warning: ${warning}\n`);
       if (shown.connections.length > 0) {
         process.stdout.write(
           `\n${table(
@@ -241,6 +246,7 @@ function pairsOf(s: Result<'stream.show'>): [string, string | number | null][] {
           ['dropped', c.dropped],
           ['redelivered', c.redelivered],
           ['refused', `${c.refused} connections`],
+          ...(c.unconfirmed === undefined ? [] : [['unconfirmed', c.unconfirmed]]),
         ] as [string, string | number][])),
   ];
 }

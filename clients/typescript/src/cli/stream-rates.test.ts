@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Look, ratesBetween } from './stream-rates.ts';
+import { type Look, ratesBetween, type StreamRates, sortRates, warningsOf } from './stream-rates.ts';
 
 const counters = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0, redelivered: 0 };
 const look = (atMs: number, of: Record<string, number> | null): Look => ({
@@ -9,6 +9,8 @@ const look = (atMs: number, of: Record<string, number> | null): Look => ({
     {
       id: 'str_a',
       name: 'a',
+      engine: 'rabbitmq',
+      parameters: { bufferBytes: 8 },
       state: 'ready',
       counters:
         of === null
@@ -29,4 +31,31 @@ test('a rate is what moved by the time between; the first look, and a stream not
 test('counters that went back count from nothing', () => {
   const [rate] = ratesBetween(look(0, { messagesIn: 100 }), look(2000, { messagesIn: 10 }));
   assert.equal(rate?.messagesIn, 5);
+});
+
+test('streams are sorted by what is asked for, most first, and equal ones stay in order', () => {
+  const [base] = ratesBetween(undefined, look(0, {}));
+  const of = (name: string, over: Partial<StreamRates>): StreamRates => ({ ...(base as StreamRates), name, ...over });
+  const rates = [of('b', { bytesIn: 1, fill: 0.5 }), of('a', { bytesIn: 5 }), of('c', { fill: 0.9 })];
+  const sorted = (key: Parameters<typeof sortRates>[1]) => sortRates(rates, key).map((r) => r.name);
+  assert.deepEqual(
+    [sorted('age'), sorted('name'), sorted('in')],
+    [
+      ['b', 'a', 'c'],
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c'],
+    ],
+  );
+  assert.deepEqual(sorted('fill'), ['c', 'b', 'a']);
+  assert.deepEqual(sorted('backlog'), ['b', 'a', 'c']);
+});
+
+test('a full buffer, a backlog that nobody takes and publishing without confirms are said in words', () => {
+  const words = (of: Record<string, number>): string =>
+    ratesBetween(undefined, look(0, of)).flatMap(warningsOf).join('\n');
+  assert.equal(words({}), '');
+  assert.match(words({ unconfirmed: 7 }), /^a: 7 messages were published without confirms/);
+  assert.match(words({ bufferedBytes: 8 }), /100 % full/);
+  assert.match(words({ consumers: 0 }), /1 messages wait and no consumer/);
+  assert.equal(ratesBetween(undefined, look(0, { bufferedBytes: 2 }))[0]?.fill, 0.25);
 });

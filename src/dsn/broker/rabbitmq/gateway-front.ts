@@ -18,7 +18,10 @@ export function gatewayFront(
   return {
     port: gateway.port,
     observe: ({ buffered, bufferedBytes }, lost) =>
-      observeGateway(gateway, { ...at, lost, counters: { buffered, bufferedBytes } }),
+      observeGateway(gateway, {
+        ...{ ...at, lost },
+        counters: { buffered, bufferedBytes, unconfirmed: gateway.counters().unconfirmed },
+      }),
     cut: (isUnwanted, reason) => void gateway.cut(isUnwanted, reason),
     cutProducers: (reason) => void gateway.cut((grant) => grant.role === 'producer', reason),
     rehold: gateway.rehold,
