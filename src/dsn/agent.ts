@@ -59,10 +59,28 @@ export function agent(deps: AgentDeps): Agent {
   let running: Promise<void> = Promise.resolve();
   let turn = new AbortController();
   let hurried = false;
+  let unwritten = '';
+  /** Of the monotonic clock: a wall clock that is set must neither end streams nor keep them. Before this run only the wall clock tells. */
+  let linkedAt = deps.clock.monotonic() - Math.max(0, deps.clock.now() - memory.linkedAtMs);
 
-  const save = (change: Partial<NodeMemory>): void => {
+  /** False where the disk does not take it: the node goes on from what it knows, and writes it when it can. */
+  const save = (change: Partial<NodeMemory>): boolean => {
     memory = { ...memory, ...change, events: [...spool.waiting()] };
-    deps.file.write(memory);
+    try {
+      deps.file.write(memory);
+    } catch (cause) {
+      const detail = cause instanceof Error ? cause.message : String(cause);
+      if (unwritten !== detail)
+        deps.log.warn(
+          { detail },
+          'the lease file cannot be written; streams go on, a restart would begin from the last one',
+        );
+      unwritten = detail;
+      return false;
+    }
+    if (unwritten !== '') deps.log.info({}, 'the lease file is written again');
+    unwritten = '';
+    return true;
   };
   const localFor = (stream: string) =>
     memory.claimed.filter((c) => c.credential.stream === stream).map((c) => c.credential);
@@ -70,7 +88,7 @@ export function agent(deps: AgentDeps): Agent {
   /** Makes the node as the leases say. A stream that cannot be opened is reported as failed and tried again each turn. */
   const apply = async (): Promise<void> => {
     const now = deps.clock.now();
-    const offlineMs = now - memory.linkedAtMs;
+    const offlineMs = deps.clock.monotonic() - linkedAt;
     const wanted = new Map(
       memory.leases
         .filter((l) => l.expiresAtMs > now && offlineMs <= l.offlineLifetimeSeconds * 1000)
@@ -138,6 +156,7 @@ export function agent(deps: AgentDeps): Agent {
     acceptedEvents: string[];
   }): Promise<void> => {
     const now = deps.clock.now();
+    linkedAt = deps.clock.monotonic();
     spool.delivered(answer.acceptedEvents);
     if (answer.leases !== null) {
       const claims = new Set(answer.leases.flatMap((l) => l.claims.map((c) => c.id)));
@@ -148,7 +167,7 @@ export function agent(deps: AgentDeps): Agent {
         claimed: memory.claimed.filter((c) => claims.has(c.claim)),
       });
       notedAtMs = now;
-    } else if (now - notedAtMs > LINKED_NOTE_MS || answer.acceptedEvents.length > 0) {
+    } else if (Math.abs(now - notedAtMs) > LINKED_NOTE_MS || unwritten !== '' || answer.acceptedEvents.length > 0) {
       save({ linkedAtMs: now });
       notedAtMs = now;
     } else memory = { ...memory, linkedAtMs: now };
@@ -245,7 +264,11 @@ export function agent(deps: AgentDeps): Agent {
       const endpoint = deps.broker.observe().find((o) => o.stream === lease.stream)?.endpoints[claimed.credential.role];
       if (endpoint === undefined) return { kind: 'unknown' };
       // Remembered before it is told: a restart between the two must not leave a credential nobody knows.
-      save({ claimed: [...memory.claimed.filter((c) => c.claim !== claimed.claim), claimed] });
+      const before = memory.claimed;
+      if (!save({ claimed: [...before.filter((c) => c.claim !== claimed.claim), claimed] })) {
+        memory = { ...memory, claimed: before };
+        return { kind: 'unknown' };
+      }
       spool.add({
         stream: lease.stream,
         kind: 'claimed',

@@ -33,6 +33,8 @@ export interface AmqpHandshake extends Handshake {
 
 /** What RabbitMQ itself takes before a connection is open, and what it is sent by us. */
 const MOST_FRAME = 4096;
+/** Of what a frame may be agreed to hold at most: the specification's least. */
+const LEAST_FRAME = 4096;
 const PLAIN = Buffer.from('PLAIN');
 const LOCALE = Buffer.from('en_US');
 const MORE: Step = { next: { kind: 'more' } };
@@ -47,6 +49,8 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
   let properties: Buffer = Buffer.alloc(0);
   let held: Buffer = Buffer.alloc(0);
   let maxFrameBytes = 0;
+  /** What the broker offered in Tune; 0: no limit. */
+  let offered = { channels: 0, frameBytes: 0 };
 
   const refused = (code: number, reason: string): Step => ({
     toClient: closeFrame(code, reason),
@@ -80,6 +84,11 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
   const tuneOk = (frame: Frame): Step => {
     if (frame.payload.length < 12) return refused(REPLY.frameError, 'Connection.TuneOk cannot be read');
     maxFrameBytes = frame.payload.readUInt32BE(6);
+    // RabbitMQ closes without a word here; who is told "try again" would, for ever.
+    const wrong =
+      beyond('frame_max', maxFrameBytes, [LEAST_FRAME, offered.frameBytes]) ??
+      beyond('channel_max', frame.payload.readUInt16BE(4), [1, offered.channels]);
+    if (wrong !== undefined) return refused(REPLY.notAllowed, `NOT_ALLOWED - ${wrong}`);
     stage = 'open';
     return { toBroker: methodFrame(METHOD.tuneOk, frame.payload.subarray(4)), next: { kind: 'more' } };
   };
@@ -123,6 +132,8 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
           next: { kind: 'more' },
         };
       case METHOD.tune:
+        if (frame.payload.length < 12) return refused(REPLY.frameError, 'the broker’s Connection.Tune cannot be read');
+        offered = { channels: frame.payload.readUInt16BE(4), frameBytes: frame.payload.readUInt32BE(6) };
         stage = 'tune-ok';
         return { toClient: whole, next: { kind: 'more' } };
       case METHOD.openOk:
@@ -192,6 +203,12 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
     brokerAway: () => closeFrame(REPLY.forced, 'CONNECTION_FORCED - the stream is starting; try again'),
     maxFrameBytes: () => maxFrameBytes,
   };
+}
+
+/** What is wrong with a value agreed to, as RabbitMQ judges it; `most` 0: no limit. */
+function beyond(name: string, value: number, [least, most]: readonly [number, number]): string | undefined {
+  if (most !== 0 && (value === 0 || value > most)) return `${name} ${value} is more than the offered ${most}`;
+  return value !== 0 && value < least ? `${name} ${value} is less than ${least}` : undefined;
 }
 
 /** Connection.Start: version 0-9, the broker's own properties, PLAIN only. */
