@@ -18,6 +18,8 @@ import type { Link } from './link.ts';
 const TURN_MS = 1000;
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 2000;
+/** A link that hangs is waited for so long before what has expired meanwhile is looked for. */
+const HANGS_MS = 2000;
 const CERTIFY_AGAIN_MS = 5000;
 /** When last linked is rewritten so often, so that offline lifetime survives our own restart. */
 const LINKED_NOTE_MS = 30_000;
@@ -186,6 +188,20 @@ export function agent(deps: AgentDeps): Agent {
       stopping.signal.addEventListener('abort', done, { once: true });
     });
 
+  /** A cut cable gives no answer for seconds: what expires meanwhile ends all the same. */
+  const whileAsking = async <T>(asked: Promise<T>): Promise<T> => {
+    const answered = asked.then((value) => ({ value }));
+    for (;;) {
+      let cancel = (): void => undefined;
+      const hangs = new Promise<undefined>((resolve) => {
+        cancel = deps.clock.after(HANGS_MS, () => resolve(undefined));
+      });
+      const done = await Promise.race([answered, hangs]).finally(() => cancel());
+      if (done !== undefined) return done.value;
+      if (!stopping.signal.aborted) await apply();
+    }
+  };
+
   let certifyAgainAt = 0;
   /** Streams that need none go on without; those that do say so. */
   const certify = async (): Promise<void> => {
@@ -224,7 +240,7 @@ export function agent(deps: AgentDeps): Agent {
       };
       hurried = false;
       turn = new AbortController();
-      const done = await deps.link.sync(report, turn.signal);
+      const done = await whileAsking(deps.link.sync(report, turn.signal));
       if (stopping.signal.aborted) break;
       // Cut short by ourselves: nothing is known of the link.
       if (hurried && done.kind === 'down') continue;
