@@ -5,6 +5,7 @@ import type { Clock } from '../../clock.ts';
 import { adoptSocket, canReadInPlace } from '../sockets/adopt-socket.ts';
 import { adoptTls } from '../sockets/adopt-tls.ts';
 import { listen } from '../sockets/listen.ts';
+import { roomForMore } from '../sockets/room-for-more.ts';
 import { openSlabPool } from '../sockets/slab.ts';
 import type { Grant, Judgement, Protocol, Upstream } from './protocol.ts';
 import { streamRate } from './rate.ts';
@@ -77,20 +78,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     refused += 1;
     options.onEvent('refused', { remoteAddress, reason });
   };
-  /** Dropped for newer ones; gone from `sessions` as soon as their sockets are closed. */
-  const dropped = new Set<Session>();
-  /** Who only connects must keep nobody out: the oldest that has not yet said who it is makes room for the next. */
-  const hasRoom = (): boolean => {
-    if (sessions.size - dropped.size < options.maxConnections) return true;
-    const oldest = [...sessions.keys()].find((s) => s.judged() === undefined && !dropped.has(s));
-    if (oldest === undefined) return false;
-    dropped.add(oldest);
-    oldest.drop('another connection came before it had said who it is');
-    return true;
-  };
+  const room = roomForMore<Session>({
+    most: options.maxConnections,
+    peers: () => sessions.keys(),
+    isKnown: (session) => session.judged() !== undefined,
+    drop: (session, reason) => session.drop(reason),
+  });
   const accept = (accepted: net.Socket): void => {
     const address = accepted.remoteAddress ?? 'unknown';
-    if (closing || !hasRoom()) {
+    if (closing || !room.make()) {
       refuse(address, `more than ${options.maxConnections} connections`);
       accepted.on('error', () => undefined);
       if (options.tls !== undefined) accepted.destroy();
@@ -120,7 +116,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       onClosed(gone, reason) {
         const connectionId = sessions.get(gone);
         sessions.delete(gone);
-        dropped.delete(gone);
+        room.gone(gone);
         addTo(past, gone);
         const grant = gone.grant();
         if (grant === undefined) return refuse(gone.remoteAddress, reason);
