@@ -7,6 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { globSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type BenchContext, type BenchFigure, type FigureOutcome, type FigureResult, reachesGoal } from './figure.ts';
+import { watchMachine } from './machine-state.ts';
 
 const here = import.meta.dirname;
 
@@ -96,6 +97,7 @@ if (unknown.length > 0 || figures.length === 0) {
 }
 
 const { context, end } = openContext();
+const machine = watchMachine();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void end().then(() => process.exit(1)));
 const rows: (readonly string[])[] = [];
 const lines: string[] = [];
@@ -118,6 +120,7 @@ try {
 }
 writeFileSync(path.join(here, 'results.jsonl'), `${lines.join('\n')}\n`);
 printTable(rows);
+console.log(machine());
 for (const line of lines) {
   const { figure, detail } = JSON.parse(line) as FigureResult;
   if (detail !== undefined)

@@ -2,7 +2,7 @@
  * Composition root of the data plane: `beamway node`, one process per data streaming node. Imports neither the database nor the rest of
  * the control plane (a test proves it), so that it runs on a host that has neither.
  */
-import { networkInterfaces, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from './clock.ts';
@@ -19,6 +19,7 @@ import {
   redisBroker,
   relayBroker,
 } from './dsn/index.ts';
+import { requireOwnAddress } from './own-address.ts';
 
 export interface NodeOptions {
   readonly name: string;
@@ -41,11 +42,7 @@ export interface RunningNode {
 
 /** Throws where an address is not of this host: a listener on the wrong interface is worse than none. */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((i) => i.address)));
-  for (const address of [options.external, options.compute]) {
-    if (!own.has(address) && !address.startsWith('127.'))
-      throw new Error(`address ${address} is on no interface of this host`);
-  }
+  for (const address of [options.external, options.compute]) await requireOwnAddress(address);
   const log = pino({ level: options.logLevel, base: { part: 'node', node: options.name } }, pino.destination(2));
   const file = leaseFile(options.stateDir, (detail) =>
     log.error({ detail }, 'the lease file is damaged; starting without it'),

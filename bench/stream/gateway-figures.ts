@@ -42,6 +42,8 @@ export interface LoadOrders {
   readonly bytes: number;
   readonly messages: number;
   readonly checksummed: boolean;
+  /** Of the authority that signed what is at the port, where that speaks TLS. */
+  readonly authority?: string;
 }
 
 export interface LoadReport {

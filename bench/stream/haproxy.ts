@@ -40,12 +40,20 @@ export interface Haproxy {
   readonly port: number;
 }
 
+export interface HaproxyEndsTls {
+  readonly target: number | string;
+  /** Certificate and key in one file. */
+  readonly pemFile: string;
+}
+
 /** One thread, as the relay has one: CPU seconds then compare like with like. */
 export async function startHaproxy(
   context: BenchContext,
   variant: HaproxyVariant,
-  target: number | string,
+  to: number | string | HaproxyEndsTls,
 ): Promise<Haproxy> {
+  const { target, pemFile } = typeof to === 'object' ? to : { target: to, pemFile: undefined };
+  const secured = pemFile === undefined ? '' : ` ssl crt ${pemFile} ssl-min-ver TLSv1.3`;
   const program = findHaproxy();
   if (program === undefined) throw new Error(haproxyMissing);
   const folder = mkdtempSync(path.join(tmpdir(), 'beamway-haproxy-'));
@@ -64,7 +72,7 @@ export async function startHaproxy(
     '  timeout server 120s',
     ...splice,
     'listen relayed',
-    `  bind 127.0.0.1:${port}`,
+    `  bind 127.0.0.1:${port}${secured}`,
     `  server pull ${typeof target === 'number' ? `127.0.0.1:${target}` : `unix@${target}`}`,
     '',
   ];

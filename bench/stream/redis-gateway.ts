@@ -9,9 +9,10 @@ import type { BenchContext } from '../figure.ts';
 import { type BrokerAt, gatewayFigures } from './gateway-figures.ts';
 import { freePort, portAnswers } from './processes.ts';
 
-const REDIS = '/usr/bin/redis-server';
+export const REDIS = '/usr/bin/redis-server';
 
-async function open(context: BenchContext): Promise<BrokerAt> {
+/** A redis-server of the run's own, on a port of the loopback and a Unix socket; both roles have one password. */
+export async function openRedis(context: BenchContext): Promise<BrokerAt> {
   const folder = mkdtempSync(path.join(tmpdir(), 'beamway-bench-redis-'));
   context.defer(() => rmSync(folder, { recursive: true, force: true }));
   const password = randomBytes(24).toString('hex');
@@ -43,6 +44,6 @@ export const figures = gatewayFigures({
     { label: '1MB', bytes: 1_000_000, messages: 600, least: 1 },
   ],
   missing: () => (existsSync(REDIS) ? undefined : 'apt-get install --no-install-recommends redis-server'),
-  open,
+  open: openRedis,
   loadProgram: 'redis-load.ts',
 });

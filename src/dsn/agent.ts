@@ -20,6 +20,8 @@ import type { Usage } from './quota.ts';
 const TURN_MS = 1000;
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 2000;
+/** A link that hangs is waited for so long before what has expired meanwhile is looked for. */
+const HANGS_MS = 2000;
 const CERTIFY_AGAIN_MS = 5000;
 /** When last linked is rewritten so often, so that offline lifetime survives our own restart. */
 const LINKED_NOTE_MS = 30_000;
@@ -65,11 +67,29 @@ export function agent(deps: AgentDeps): Agent {
   let running: Promise<void> = Promise.resolve();
   let turn = new AbortController();
   let hurried = false;
+  let unwritten = '';
+  /** Of the monotonic clock: a wall clock that is set must neither end streams nor keep them. Before this run only the wall clock tells. */
+  let linkedAt = deps.clock.monotonic() - Math.max(0, deps.clock.now() - memory.linkedAtMs);
 
-  const save = (change: Partial<NodeMemory>): void => {
+  /** False where the disk does not take it: the node goes on from what it knows, and writes it when it can. */
+  const save = (change: Partial<NodeMemory>): boolean => {
     memory = { ...memory, ...change };
     memory = { ...memory, usage: usageNow(), events: [...spool.waiting()] };
-    deps.file.write(memory);
+    try {
+      deps.file.write(memory);
+    } catch (cause) {
+      const detail = cause instanceof Error ? cause.message : String(cause);
+      if (unwritten !== detail)
+        deps.log.warn(
+          { detail },
+          'the lease file cannot be written; streams go on, a restart would begin from the last one',
+        );
+      unwritten = detail;
+      return false;
+    }
+    if (unwritten !== '') deps.log.info({}, 'the lease file is written again');
+    unwritten = '';
+    return true;
   };
   /** Kept as long as the lease is. What was said to be used up is noted only where it is said: between the two there may be other saves. */
   const usageNow = (told: ReadonlyMap<string, string> = new Map()): NodeMemory['usage'] => {
@@ -109,7 +129,7 @@ export function agent(deps: AgentDeps): Agent {
   /** Makes the node as the leases say. A stream that cannot be opened is reported as failed and tried again each turn. */
   const apply = async (): Promise<void> => {
     const now = deps.clock.now();
-    const offlineMs = now - memory.linkedAtMs;
+    const offlineMs = deps.clock.monotonic() - linkedAt;
     const wanted = new Map(
       memory.leases
         .filter((l) => l.expiresAtMs > now && offlineMs <= l.offlineLifetimeSeconds * 1000)
@@ -184,6 +204,7 @@ export function agent(deps: AgentDeps): Agent {
     acceptedEvents: string[];
   }): Promise<void> => {
     const now = deps.clock.now();
+    linkedAt = deps.clock.monotonic();
     spool.delivered(answer.acceptedEvents);
     if (answer.leases !== null) {
       const claims = new Set(answer.leases.flatMap((l) => l.claims.map((c) => c.id)));
@@ -194,7 +215,7 @@ export function agent(deps: AgentDeps): Agent {
         claimed: memory.claimed.filter((c) => claims.has(c.claim)),
       });
       notedAtMs = now;
-    } else if (now - notedAtMs > LINKED_NOTE_MS || answer.acceptedEvents.length > 0) {
+    } else if (Math.abs(now - notedAtMs) > LINKED_NOTE_MS || unwritten !== '' || answer.acceptedEvents.length > 0) {
       save({ linkedAtMs: now });
       notedAtMs = now;
     } else memory = { ...memory, linkedAtMs: now };
@@ -212,6 +233,20 @@ export function agent(deps: AgentDeps): Agent {
       const cancel = deps.clock.after(ms, done);
       stopping.signal.addEventListener('abort', done, { once: true });
     });
+
+  /** A cut cable gives no answer for seconds: what expires meanwhile ends all the same. */
+  const whileAsking = async <T>(asked: Promise<T>): Promise<T> => {
+    const answered = asked.then((value) => ({ value }));
+    for (;;) {
+      let cancel = (): void => undefined;
+      const hangs = new Promise<undefined>((resolve) => {
+        cancel = deps.clock.after(HANGS_MS, () => resolve(undefined));
+      });
+      const done = await Promise.race([answered, hangs]).finally(() => cancel());
+      if (done !== undefined) return done.value;
+      if (!stopping.signal.aborted) await apply();
+    }
+  };
 
   let certifyAgainAt = 0;
   /** Streams that need none go on without; those that do say so. */
@@ -251,7 +286,7 @@ export function agent(deps: AgentDeps): Agent {
       };
       hurried = false;
       turn = new AbortController();
-      const done = await deps.link.sync(report, turn.signal);
+      const done = await whileAsking(deps.link.sync(report, turn.signal));
       if (stopping.signal.aborted) break;
       // Cut short by ourselves: nothing is known of the link.
       if (hurried && done.kind === 'down') continue;
@@ -291,7 +326,11 @@ export function agent(deps: AgentDeps): Agent {
       const endpoint = deps.broker.observe().find((o) => o.stream === lease.stream)?.endpoints[claimed.credential.role];
       if (endpoint === undefined) return { kind: 'unknown' };
       // Remembered before it is told: a restart between the two must not leave a credential nobody knows.
-      save({ claimed: [...memory.claimed.filter((c) => c.claim !== claimed.claim), claimed] });
+      const before = memory.claimed;
+      if (!save({ claimed: [...before.filter((c) => c.claim !== claimed.claim), claimed] })) {
+        memory = { ...memory, claimed: before };
+        return { kind: 'unknown' };
+      }
       spool.add({
         stream: lease.stream,
         kind: 'claimed',

@@ -2,7 +2,7 @@
  * What a node must remember without the control plane: its leases, the ports and credentials it gave out, when it was last linked, and
  * audit events not yet delivered. One file, mode 0600, replaced atomically; after a crash the node goes on from it.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { leaseSchema, nodeEventSchema } from '../api/contract/node-link.ts';
@@ -69,7 +69,8 @@ export function leaseFile(stateDir: string, onDamage: (detail: string) => void):
       const aside = `${path}.new`;
       const fd = openSync(aside, 'w', 0o600);
       try {
-        writeSync(fd, JSON.stringify(memory));
+        // All of it or an error: a nearly full disk takes a part of a single write.
+        writeFileSync(fd, JSON.stringify(memory));
         fsyncSync(fd);
       } finally {
         closeSync(fd);

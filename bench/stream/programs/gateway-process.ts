@@ -1,9 +1,10 @@
 /**
  * In the middle between clients and their broker, in a process of its own: our application gateway, or a plain relay of ours that knows no protocol.
- * Orders as one JSON line on stdin, `{"port":n}` on stdout; ends when stdin closes.
+ * Each JSON line on stdin orders one, `{"port":n}` on stdout says where it is: several share the process, as in a node. Ends when stdin closes.
  */
 import type net from 'node:net';
 import { createInterface } from 'node:readline';
+import { createSecureContext } from 'node:tls';
 import { systemClock } from '../../../src/clock.ts';
 import { amqpProtocol } from '../../../src/dsn/gateway/amqp-protocol.ts';
 import { openGateway } from '../../../src/dsn/gateway/open-gateway.ts';
@@ -24,6 +25,10 @@ export interface GatewayOrders {
   /** A port of the loopback, or a Unix socket. */
   readonly target: number | string;
   readonly password: string;
+  /** What all clients together may put in; absent: no bound. */
+  readonly bytesPerSecond?: number;
+  /** PEM; TLS 1.3 is spoken where it is given. */
+  readonly tls?: { readonly key: string; readonly cert: string };
 }
 
 const at = { hosts: ['127.0.0.1'], port: 0 };
@@ -37,7 +42,9 @@ const MOST = 16 * 1024 * 1024;
 /** An empty table: the load asks nothing of it. */
 const NO_PROPERTIES = Buffer.alloc(0);
 
-async function gateway({ engine, target, password }: GatewayOrders): Promise<number> {
+async function gateway(orders: GatewayOrders): Promise<number> {
+  const { engine, target, password, bytesPerSecond = 0 } = orders;
+  const context = orders.tls && createSecureContext({ ...orders.tls, minVersion: 'TLSv1.3' });
   const opened = await openGateway({
     ...at,
     portRange: any,
@@ -54,6 +61,8 @@ async function gateway({ engine, target, password }: GatewayOrders): Promise<num
         : { ok: false, reason: 'unknown credential' },
     upstream: ({ role }) => ({ at: reach(target), username: engine === 'redis' ? role : 'beamway', password }),
     onEvent: () => undefined,
+    bytesPerSecond: () => bytesPerSecond,
+    tls: context && (() => context),
   });
   return opened.port;
 }

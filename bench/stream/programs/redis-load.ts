@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
+import tls from 'node:tls';
 import type { LoadOrders, LoadReport } from '../gateway-figures.ts';
 
 const OUTSTANDING = 64;
@@ -50,8 +51,9 @@ function answers(on: { bulk(length: number): void; piece(octets: Buffer): void; 
   };
 }
 
-async function open(port: number, name: string, password: string): Promise<net.Socket> {
-  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+async function open({ port, password, authority }: LoadOrders, name: string): Promise<net.Socket> {
+  const at = { port, host: '127.0.0.1', noDelay: true };
+  const socket = authority === undefined ? net.connect(at) : tls.connect({ ...at, ca: authority });
   socket.write(words('AUTH', name, password));
   const [answer] = await new Promise<[Buffer]>((resolve, reject) => {
     socket.once('data', (data: Buffer) => resolve([data]));
@@ -61,9 +63,10 @@ async function open(port: number, name: string, password: string): Promise<net.S
   return socket;
 }
 
-async function run({ port, password, bytes, messages, checksummed }: LoadOrders): Promise<LoadReport> {
+async function run(orders: LoadOrders): Promise<LoadReport> {
+  const { bytes, messages, checksummed } = orders;
   const key = `bench-${process.pid}`;
-  const [producer, consumer] = [await open(port, 'producer', password), await open(port, 'consumer', password)];
+  const [producer, consumer] = [await open(orders, 'producer'), await open(orders, 'consumer')];
   const payload = Buffer.alloc(bytes, 'beamway-');
   const before = Buffer.from(`*5\r\n$4\r\nXADD\r\n$${key.length}\r\n${key}\r\n$1\r\n*\r\n$1\r\nf\r\n$${bytes}\r\n`);
   const after = Buffer.from('\r\n');

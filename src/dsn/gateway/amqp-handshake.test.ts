@@ -105,6 +105,22 @@ test('another virtual host is not opened', () => {
   assert.ok(step.next.kind === 'refused' && /one virtual host/.test(step.next.reason));
 });
 
+for (const [what, agreed, words] of [
+  ['frames larger than offered', [0, 2, 0, 3, 0, 0, 0, 10], /frame_max 196608 is more than the offered 131072/],
+  ['frames without a bound', [0, 2, 0, 0, 0, 0, 0, 10], /frame_max 0 is more than the offered 131072/],
+  ['frames too small for a method', [0, 2, 0, 0, 0, 9, 0, 10], /frame_max 9 is less than 4096/],
+  ['channels without a bound', [0, 0, 0, 1, 0, 0, 0, 10], /channel_max 0 is more than the offered 2047/],
+] as const)
+  test(`who agrees to ${what} is told so, where RabbitMQ would only hang up`, () => {
+    const it = begin();
+    it.fromClient(PROTOCOL_HEADER);
+    it.fromClient(startOk('ada', 'secret'));
+    it.fromBroker(tune);
+    const step = it.fromClient(methodFrame(METHOD.tuneOk, Buffer.from(agreed)));
+    assert.ok(step.next.kind === 'refused');
+    assert.match(String(readShortString(first(step.toClient).payload, 6)), words);
+  });
+
 test('cut at any place, the same client is let in', () => {
   const octets = Buffer.concat([PROTOCOL_HEADER, startOk('ada', 'secret')]);
   for (let cut = 1; cut < octets.length; cut++) {

@@ -35,6 +35,8 @@ export interface AmqpHandshake extends Handshake {
 
 /** What RabbitMQ itself takes before a connection is open, and what it is sent by us. */
 const MOST_FRAME = 4096;
+/** Of what a frame may be agreed to hold at most: the specification's least. */
+const LEAST_FRAME = 4096;
 const PLAIN = Buffer.from('PLAIN');
 const LOCALE = Buffer.from('en_US');
 const MORE: Step = { next: { kind: 'more' } };
@@ -50,6 +52,8 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
   let held: Buffer = Buffer.alloc(0);
   let maxFrameBytes = 0;
   let heartbeatSeconds = 0;
+  /** What the broker offered in Tune; 0: no limit. */
+  let offered = { channels: 0, frameBytes: 0 };
 
   const refused = (code: number, reason: string): Step => ({
     toClient: closeFrame(code, reason),
@@ -84,6 +88,11 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
     if (frame.payload.length < 12) return refused(REPLY.frameError, 'Connection.TuneOk cannot be read');
     maxFrameBytes = frame.payload.readUInt32BE(6);
     heartbeatSeconds = frame.payload.readUInt16BE(10);
+    // RabbitMQ closes without a word here; who is told "try again" would, for ever.
+    const wrong =
+      beyond('frame_max', maxFrameBytes, [LEAST_FRAME, offered.frameBytes]) ??
+      beyond('channel_max', frame.payload.readUInt16BE(4), [1, offered.channels]);
+    if (wrong !== undefined) return refused(REPLY.notAllowed, `NOT_ALLOWED - ${wrong}`);
     stage = 'open';
     return { toBroker: methodFrame(METHOD.tuneOk, frame.payload.subarray(4)), next: { kind: 'more' } };
   };
@@ -127,6 +136,8 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
           next: { kind: 'more' },
         };
       case METHOD.tune:
+        if (frame.payload.length < 12) return refused(REPLY.frameError, 'the broker’s Connection.Tune cannot be read');
+        offered = { channels: frame.payload.readUInt16BE(4), frameBytes: frame.payload.readUInt32BE(6) };
         stage = 'tune-ok';
         return { toClient: whole, next: { kind: 'more' } };
       case METHOD.openOk:
@@ -197,6 +208,12 @@ export function amqpHandshake(terms: AmqpTerms, judge: Judge, upstream: (grant: 
     maxFrameBytes: () => maxFrameBytes,
     heartbeatSeconds: () => heartbeatSeconds,
   };
+}
+
+/** What is wrong with a value agreed to, as RabbitMQ judges it; `most` 0: no limit. */
+function beyond(name: string, value: number, [least, most]: readonly [number, number]): string | undefined {
+  if (most !== 0 && (value === 0 || value > most)) return `${name} ${value} is more than the offered ${most}`;
+  return value !== 0 && value < least ? `${name} ${value} is less than ${least}` : undefined;
 }
 
 /** Connection.Start: version 0-9, the broker's own properties, PLAIN only. */

@@ -6,6 +6,7 @@ import { type QuotaMeter, quotaMeter } from '../quota.ts';
 import { adoptSocket, canReadInPlace } from '../sockets/adopt-socket.ts';
 import { adoptTls } from '../sockets/adopt-tls.ts';
 import { listen } from '../sockets/listen.ts';
+import { roomForMore } from '../sockets/room-for-more.ts';
 import { openSlabPool } from '../sockets/slab.ts';
 import type { Grant, Judgement, Protocol, Upstream } from './protocol.ts';
 import { streamRate } from './rate.ts';
@@ -110,9 +111,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     refused += 1;
     options.onEvent('refused', { remoteAddress, reason });
   };
+  const room = roomForMore<Session>({
+    most: options.maxConnections,
+    peers: () => sessions.keys(),
+    isKnown: (session) => session.judged() !== undefined,
+    drop: (session, reason) => session.drop(reason),
+  });
   const accept = (accepted: net.Socket): void => {
     const address = accepted.remoteAddress ?? 'unknown';
-    if (closing || sessions.size >= options.maxConnections) {
+    if (closing || !room.make()) {
       refuse(address, `more than ${options.maxConnections} connections`);
       accepted.on('error', () => undefined);
       if (options.tls !== undefined) accepted.destroy();
@@ -146,6 +153,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       onClosed(gone, reason) {
         const connectionId = sessions.get(gone);
         sessions.delete(gone);
+        room.gone(gone);
         addTo(past, gone);
         const grant = gone.grant();
         if (grant === undefined) return refuse(gone.remoteAddress, reason);

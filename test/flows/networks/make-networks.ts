@@ -1,5 +1,5 @@
 /**
- * A facility's networks as namespaces of this machine, for one test: `outside` (a beamline that is listed), `stranger` (somewhere else), `dsn` between them and `compute`. Veth pairs only,
+ * A facility's networks as namespaces of this machine, for one test: `outside` (a beamline that is listed), `stranger` (somewhere else), `control` (the control plane), `dsn` between them and `compute`. Veth pairs only,
  * no link to the machine's own network; nothing forwards. Owns the namespaces until `remove`.
  */
 import { execFileSync } from 'node:child_process';
@@ -10,14 +10,26 @@ export const ADDRESS = {
   external: '198.18.1.1',
   computeSide: '198.18.2.1',
   compute: '198.18.2.2',
+  control: '198.18.4.2',
+  controlSide: '198.18.4.1',
 } as const;
 
-export type Place = 'outside' | 'stranger' | 'dsn' | 'compute';
+export type Place = 'outside' | 'stranger' | 'dsn' | 'compute' | 'control';
 
 export interface Networks {
   /** The words before a command that is to run there. */
   in(place: Place): readonly string[];
+  /** Octets both ways so far on the node's end of the link to that place. */
+  passed(place: Exclude<Place, 'dsn'>): number;
+  /** Pulls the cable, or plugs it in. */
+  link(place: Exclude<Place, 'dsn'>, state: 'down' | 'up'): void;
+  /** An address of the node's goes or comes. */
+  address(of: 'external', act: 'del' | 'add'): void;
   remove(): void;
+}
+
+interface LinkRow {
+  readonly stats64: { readonly rx: { readonly bytes: number }; readonly tx: { readonly bytes: number } };
 }
 
 const ip = (...args: string[]): void => {
@@ -40,7 +52,7 @@ export function whyNoNetworks(): string | undefined {
 
 export function makeNetworks(): Networks {
   const named = (place: Place): string => `bw${process.pid}${place}`;
-  const places: readonly Place[] = ['outside', 'stranger', 'dsn', 'compute'];
+  const places: readonly Place[] = ['outside', 'stranger', 'dsn', 'compute', 'control'];
   for (const place of places) {
     ip('netns', 'add', named(place));
     ip('-n', named(place), 'link', 'set', 'lo', 'up');
@@ -58,8 +70,16 @@ export function makeNetworks(): Networks {
   pair('outside', ADDRESS.outside, ADDRESS.external);
   pair('stranger', ADDRESS.stranger, '198.18.3.1');
   pair('compute', ADDRESS.compute, ADDRESS.computeSide);
+  pair('control', ADDRESS.control, ADDRESS.controlSide);
   return {
     in: (place) => ['/usr/sbin/ip', 'netns', 'exec', named(place)],
+    passed(place) {
+      const args = ['-n', named('dsn'), '-s', '-j', 'link', 'show', `bwto${place.slice(0, 3)}`];
+      const [link] = JSON.parse(execFileSync('/usr/sbin/ip', args).toString()) as readonly LinkRow[];
+      return (link?.stats64.rx.bytes ?? 0) + (link?.stats64.tx.bytes ?? 0);
+    },
+    link: (place, state) => ip('-n', named('dsn'), 'link', 'set', `bwto${place.slice(0, 3)}`, state),
+    address: (of, act) => ip('-n', named('dsn'), 'addr', act, `${ADDRESS[of]}/30`, 'dev', 'bwtoout'),
     remove() {
       for (const place of places) ip('netns', 'del', named(place));
     },

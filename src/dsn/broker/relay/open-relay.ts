@@ -6,6 +6,7 @@ import type net from 'node:net';
 import { systemClock } from '../../../clock.ts';
 import { adoptSocket, canReadInPlace } from '../../sockets/adopt-socket.ts';
 import { listen } from '../../sockets/listen.ts';
+import { roomForMore } from '../../sockets/room-for-more.ts';
 import type { PeerVerdict } from '../../zmtp/index.ts';
 import { connectOut } from './connect-out.ts';
 import { countRelay } from './count-relay.ts';
@@ -67,8 +68,16 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     return connection;
   };
 
+  /** Those that came to us: where the relay connects out itself, nobody makes room. */
+  const inbound = new Set<Connection>();
+  const room = roomForMore<Connection>({
+    most: options.maxConnections,
+    peers: () => connections,
+    isKnown: (peer) => peer.grant() !== undefined || !inbound.has(peer),
+    drop: (peer, reason) => peer.close(reason),
+  });
   const accept = (portRole: RelayRole | undefined) => (accepted: net.Socket) => {
-    if (connections.size >= options.maxConnections || closing !== undefined) {
+    if (closing !== undefined || !room.make()) {
       hub.tally.refused += 1;
       const reason = `more than ${options.maxConnections} connections`;
       hub.emit({ kind: 'refused', remoteAddress: accepted.remoteAddress ?? 'unknown', reason });
@@ -76,7 +85,12 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
       return;
     }
     const openSocket: ConnectionOptions['openSocket'] = (reader) => adoptSocket(accepted, reader, inPlace);
-    serve({ openSocket, onClosed: (connection) => connections.delete(connection) }, portRole);
+    const onClosed: ConnectionOptions['onClosed'] = (connection) => {
+      connections.delete(connection);
+      inbound.delete(connection);
+      room.gone(connection);
+    };
+    inbound.add(serve({ openSocket, onClosed }, portRole));
   };
 
   const servers: net.Server[] = [];

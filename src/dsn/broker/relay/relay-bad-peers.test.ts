@@ -48,6 +48,18 @@ test('half-open and slow handshakes end at the time-out, naming what was missing
   assert.ok(relay.refusals().some((reason) => /not finished in 150 ms \(waiting for greeting\)/.test(reason)));
 });
 
+test('peers that only connect keep out nobody who says who it is: the oldest of them makes room', async (t) => {
+  const relay = await testRelay(t, { maxConnections: 4, handshakeTimeoutMs: 60_000 });
+  await readyPeer(t, relay, 'producer');
+  const silent = [];
+  for (let i = 0; i < 20; i++) silent.push(await rawPeer(t, relay.endpoints.port));
+  await readyPeer(t, relay, 'producer');
+  assert.equal(relay.counters().producers, 2);
+  await Promise.all(silent.slice(0, 18).map((peer) => peer.closed()));
+  assert.ok(relay.refusals().length >= 18);
+  assert.ok(relay.refusals().every((reason) => /before it had said who it is/.test(reason)));
+});
+
 test('connections above the limit are refused at once, and the place is free again afterwards', async (t) => {
   const relay = await testRelay(t, { maxConnections: 2 });
   const first = await readyPeer(t, relay, 'producer');
