@@ -279,7 +279,6 @@ test('a RabbitMQ that is killed comes back on its data; what was confirmed and p
   const got: string[] = [];
   await into.consume('frames', (m) => void got.push(String(m?.content)), { noAck: true });
   await until('all are there', () => got.length === 50).catch((e) => {
-    console.log(got.length, connection, got.slice(0, 3));
     throw e;
   });
   assert.deepEqual(
