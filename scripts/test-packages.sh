@@ -1,7 +1,7 @@
 #!/bin/sh
 # Debian packages whose real programs the tests talk to. `install` installs what is missing (root), `line` prints the apt line.
 set -eu
-packages='postgresql haproxy sudo redis-server python3-redis python3-zmq rabbitmq-server amqp-tools python3-pika nftables iproute2 procps slapd ldap-utils openssl chromium curl slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-basic-plugins slurm-wlm-mysql-plugin slurm-wlm-jwt-plugin munge mariadb-server mariadb-client'
+packages='postgresql haproxy sudo redis-server python3-redis python3-zmq rabbitmq-server amqp-tools python3-pika nftables iproute2 procps faketime slapd ldap-utils openssl chromium curl slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-basic-plugins slurm-wlm-mysql-plugin slurm-wlm-jwt-plugin munge mariadb-server mariadb-client'
 case ${1:-line} in
   line) echo "apt-get install -y $packages" ;;
   install)

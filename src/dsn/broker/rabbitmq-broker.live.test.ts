@@ -278,9 +278,7 @@ test('a RabbitMQ that is killed comes back on its data; what was confirmed and p
   const into = await connection.createChannel();
   const got: string[] = [];
   await into.consume('frames', (m) => void got.push(String(m?.content)), { noAck: true });
-  await until('all are there', () => got.length === 50).catch((e) => {
-    throw e;
-  });
+  await until('all are there', () => got.length === 50);
   assert.deepEqual(
     got,
     Array.from({ length: 50 }, (_, i) => `frame ${i}`),
