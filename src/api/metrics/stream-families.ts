@@ -36,6 +36,17 @@ const COUNTED: readonly Row[] = [
   ['consumers', 'gauge', 'Connections of consumers', (c) => c.consumers],
 ];
 
+/** 0, no quota, has no series. */
+const bound = (quota: number | undefined): number | undefined =>
+  quota === undefined || quota === 0 ? undefined : quota;
+
+const QUOTAS: readonly (readonly [Row[0], Row[1], Row[2], (of: Stream) => number | undefined])[] = [
+  ['used_bytes_total', 'counter', 'Octets put in over its whole life', (s) => s.observed?.usage?.bytes],
+  ['used_messages_total', 'counter', 'Messages put in over its whole life', (s) => s.observed?.usage?.messages],
+  ['quota_bytes', 'gauge', 'Octets that may be put in over its whole life', (s) => bound(s.lease.byteQuota)],
+  ['quota_messages', 'gauge', 'Messages that may be put in over its whole life', (s) => bound(s.lease.messageQuota)],
+];
+
 export function streamFamilies(streams: readonly Stream[], now: number): readonly Family[] {
   const shown = streams.slice(0, STREAMS_SHOWN);
   const gauge = (name: string, help: string, value: (stream: Stream) => number): Family => ({
@@ -55,6 +66,17 @@ export function streamFamilies(streams: readonly Stream[], now: number): readonl
         help,
         samples: shown.flatMap((stream): Sample[] => {
           const counted = stream.observed === null ? undefined : value(stream.observed.counters);
+          return counted === undefined ? [] : [{ labels: labelsOf(stream), value: counted }];
+        }),
+      }),
+    ),
+    ...QUOTAS.map(
+      ([name, type, help, value]): Family => ({
+        name: `beamway_stream_${name}`,
+        type,
+        help,
+        samples: shown.flatMap((stream): Sample[] => {
+          const counted = value(stream);
           return counted === undefined ? [] : [{ labels: labelsOf(stream), value: counted }];
         }),
       }),

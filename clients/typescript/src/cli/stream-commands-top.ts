@@ -94,7 +94,7 @@ const volume = (rate: number | undefined): string => (rate === undefined ? '-' :
 function page(rates: readonly StreamRates[]): string {
   if (rates.length === 0) return 'no streams\n';
   const lines = table(
-    ['id', 'name', 'state', 'in', '', 'out', '', 'buffered', '', 'fill', 'prod', 'cons', 'dropped', 'refused'],
+    ['id', 'name', 'state', 'in', '', 'out', '', 'buffered', '', 'fill', 'quota', 'prod', 'cons', 'dropped', 'refused'],
     rates.map((r) => [
       r.id,
       r.name,
@@ -106,6 +106,7 @@ function page(rates: readonly StreamRates[]): string {
       r.buffered,
       bytes(r.bufferedBytes),
       r.fill === undefined ? '-' : `${Math.round(r.fill * 100)} %`,
+      r.quota === undefined ? '-' : `${Math.round(r.quota * 100)} %`,
       r.producers,
       r.consumers,
       r.dropped,

@@ -59,3 +59,16 @@ test('a full buffer, a backlog that nobody takes and publishing without confirms
   assert.match(words({ consumers: 0 }), /1 messages wait and no consumer/);
   assert.equal(ratesBetween(undefined, look(0, { bufferedBytes: 2 }))[0]?.fill, 0.25);
 });
+
+test('a quota is shown by whichever part of it is used up more, and said before it is met', () => {
+  const [stream] = look(0, {}).streams;
+  assert.ok(stream);
+  const of = (byteQuota: number, messageQuota: number): StreamRates | undefined => {
+    const usage = { bytes: 50, messages: 95, reached: '', byteQuota, messageQuota };
+    return ratesBetween(undefined, { atMs: 0, streams: [{ ...stream, usage }] })[0];
+  };
+  assert.deepEqual([of(0, 0)?.quota, of(100, 0)?.quota, of(100, 100)?.quota], [undefined, 0.5, 0.95]);
+  const words = [of(100, 0), of(100, 100)].flatMap((r) => (r === undefined ? [] : warningsOf(r)));
+  assert.equal(words.length, 1);
+  assert.match(words.join(), /^a: 95 % of its quota is used up/);
+});

@@ -29,12 +29,14 @@ export interface StreamRates {
   readonly refused: number;
   /** Messages published without confirms; absent where nobody counts them. */
   readonly unconfirmed?: number;
+  /** Part of its quota that is used up, of octets or of messages, whichever is more; absent where there is none. */
+  readonly quota?: number;
 }
 
 /** In the order of `now`. Counters that went back (the node was started again) count from nothing. */
 export function ratesBetween(before: Look | undefined, now: Look): readonly StreamRates[] {
   const seconds = before === undefined ? 0 : (now.atMs - before.atMs) / 1000;
-  return now.streams.map(({ id, name, engine, state, counters, parameters }) => {
+  return now.streams.map(({ id, name, engine, state, counters, parameters, usage }) => {
     const earlier = before?.streams.find((s) => s.id === id)?.counters;
     const rate = (key: 'messagesIn' | 'messagesOut' | 'bytesIn' | 'bytesOut') => {
       if (counters === null || earlier === null || earlier === undefined || seconds <= 0) return {};
@@ -59,8 +61,17 @@ export function ratesBetween(before: Look | undefined, now: Look): readonly Stre
       dropped: counters?.dropped ?? 0,
       refused: counters?.refused ?? 0,
       ...(counters?.unconfirmed === undefined ? {} : { unconfirmed: counters.unconfirmed }),
+      ...quotaOf(usage),
     };
   });
+}
+
+function quotaOf(usage: Stream['usage'] | undefined): Pick<StreamRates, 'quota'> {
+  const parts = [
+    ...(usage && usage.byteQuota > 0 ? [usage.bytes / usage.byteQuota] : []),
+    ...(usage && usage.messageQuota > 0 ? [usage.messages / usage.messageQuota] : []),
+  ];
+  return parts.length === 0 ? {} : { quota: Math.round(Math.max(...parts) * 1000) / 1000 };
 }
 
 export const SORT_KEYS = ['age', 'name', 'in', 'out', 'fill', 'backlog', 'consumers', 'dropped'] as const;
@@ -90,6 +101,7 @@ export function warningsOf({
   state,
   fill = 0,
   unconfirmed = 0,
+  quota = 0,
   buffered,
   consumers,
 }: StreamRates): readonly string[] {
@@ -102,6 +114,10 @@ export function warningsOf({
   if (fill >= NEARLY_FULL)
     warnings.push(
       `${name}: its buffer is ${Math.round(fill * 100)} % full: producers wait or are refused; add consumers`,
+    );
+  if (quota >= NEARLY_FULL)
+    warnings.push(
+      `${name}: ${Math.min(100, Math.round(quota * 100))} % of its quota is used up: producers are closed at the end; more by \`beamway stream set\``,
     );
   if (buffered > 0 && consumers === 0) warnings.push(`${name}: ${buffered} messages wait and no consumer is connected`);
   return warnings;
