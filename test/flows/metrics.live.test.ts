@@ -37,14 +37,15 @@ test('a token of staff reads streams, nodes, requests and the database; one with
   const made = await api.ask('/beamway/v1/streams', {
     method: 'POST',
     bearer: owner,
-    body: { name: 'seen', template: 'lcls-results' },
+    body: { name: 'seen', template: 'lcls-results', parameters: { messageQuota: 1000 } },
   });
   assert.equal(made.status, 202, made.text);
   const stream = String(made.body['id']);
+  const used = { bytes: 9000, messages: 90, reached: '' };
   const counters = { ...COUNTERS, ...MORE };
   await sync({
     ...nothing,
-    streams: [{ stream, state: 'ready', reason: '', endpoints: {}, connections: [], counters }],
+    streams: [{ stream, state: 'ready', reason: '', endpoints: {}, connections: [], counters, usage: used }],
   });
   const refused = await api.ask('/metrics', { bearer: await api.token({ scopes: ['stream:read'] }) });
   assert.deepEqual([refused.status, refused.code], [403, 'refused']);
@@ -61,6 +62,11 @@ test('a token of staff reads streams, nodes, requests and the database; one with
     [7, 500, 1, 200, 3, 1],
   );
   assert.equal(value('beamway_stream_buffer_limit_bytes', own), 16_777_216);
+  const quota = ['used_bytes_total', 'used_messages_total', 'quota_messages', 'quota_bytes'];
+  assert.deepEqual(
+    quota.map((name) => value(`beamway_stream_${name}`, own)),
+    [9000, 90, 1000, undefined],
+  );
   assert.deepEqual(
     [value('beamway_node_up', { node: 'dsn01' }), value('beamway_node_leases', { node: 'dsn01' })],
     [1, 1],
