@@ -104,6 +104,9 @@ export function openManagement(at: { readonly port: number; readonly password: s
     async ensureHost(terms) {
       const { stream, queues, queueType } = terms;
       await done('PUT', ['vhosts', stream], { description: 'a stream of Beamway' });
+      // Before the others, each of which makes RabbitMQ sync its log: the commit of a declaration is written late (measured: killed 0.3 s after it, RabbitMQ 3.10 had forgotten a queue with 50 confirmed messages).
+      const queue = { durable: true, arguments: { 'x-queue-type': queueType } };
+      await done('PUT', ['queues', stream, FIRST_QUEUE], queue);
       await done('PUT', ['vhost-limits', stream, 'max-connections'], { value: terms.maxConnections });
       await done('PUT', ['vhost-limits', stream, 'max-queues'], { value: queues });
       const pattern = { pattern: '.*', 'apply-to': 'queues', priority: 100 };
@@ -115,8 +118,6 @@ export function openManagement(at: { readonly port: number; readonly password: s
         ...pattern,
         definition: { overflow: 'reject-publish' },
       });
-      const queue = { durable: true, arguments: { 'x-queue-type': queueType } };
-      await done('PUT', ['queues', stream, FIRST_QUEUE], queue);
     },
     removeHost: (stream) => done('DELETE', ['vhosts', stream]),
     async connectionsOf(stream) {
