@@ -8,13 +8,13 @@ import { addressList, isCidr } from '../address-list.ts';
 import { nameSchema } from '../facility/index.ts';
 import type { FieldError } from '../problems.ts';
 
-const boundedInteger = z
-  .strictObject({ default: z.int(), min: z.int().min(1), max: z.int() })
-  .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
+const boundedFrom = (least: 0 | 1) =>
+  z
+    .strictObject({ default: z.int(), min: z.int().min(least), max: z.int() })
+    .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
+const boundedInteger = boundedFrom(1);
 /** 0: no bound, where `min` lets it be. */
-const boundedOrNone = z
-  .strictObject({ default: z.int(), min: z.int().min(0), max: z.int() })
-  .refine((b) => b.min <= b.default && b.default <= b.max, 'must hold min <= default <= max');
+const boundedOrNone = boundedFrom(0);
 const boundedList = z.strictObject({ default: z.array(z.string()), max: z.int().min(0).max(256) });
 
 /**

@@ -40,7 +40,9 @@ const COUNTED: readonly Row[] = [
 const bound = (quota: number | undefined): number | undefined =>
   quota === undefined || quota === 0 ? undefined : quota;
 
-const QUOTAS: readonly (readonly [Row[0], Row[1], Row[2], (of: Stream) => number | undefined])[] = [
+type StreamRow = readonly [Row[0], Row[1], Row[2], (of: Stream) => number | undefined];
+
+const QUOTAS: readonly StreamRow[] = [
   ['used_bytes_total', 'counter', 'Octets put in over its whole life', (s) => s.observed?.usage?.bytes],
   ['used_messages_total', 'counter', 'Messages put in over its whole life', (s) => s.observed?.usage?.messages],
   ['quota_bytes', 'gauge', 'Octets that may be put in over its whole life', (s) => bound(s.lease.byteQuota)],
@@ -55,32 +57,24 @@ export function streamFamilies(streams: readonly Stream[], now: number): readonl
     help,
     samples: shown.map((stream) => ({ labels: labelsOf(stream), value: value(stream) })),
   });
+  /** Streams without a value have no sample. */
+  const counted = ([name, type, help, value]: StreamRow): Family => ({
+    name: `beamway_stream_${name}`,
+    type,
+    help,
+    samples: shown.flatMap((stream): Sample[] => {
+      const known = value(stream);
+      return known === undefined ? [] : [{ labels: labelsOf(stream), value: known }];
+    }),
+  });
   return [
     gauge('ready', '1 while its node reports it ready', (s) => (streamState(s, now).state === 'ready' ? 1 : 0)),
     gauge('buffer_limit_bytes', 'Octets that the buffer may hold', (s) => s.lease.bufferBytes),
     gauge('expires_timestamp_seconds', 'When it ends unless extended', (s) => s.expiresAt.getTime() / 1000),
-    ...COUNTED.map(
-      ([name, type, help, value]): Family => ({
-        name: `beamway_stream_${name}`,
-        type,
-        help,
-        samples: shown.flatMap((stream): Sample[] => {
-          const counted = stream.observed === null ? undefined : value(stream.observed.counters);
-          return counted === undefined ? [] : [{ labels: labelsOf(stream), value: counted }];
-        }),
-      }),
+    ...COUNTED.map(([name, type, help, value]) =>
+      counted([name, type, help, ({ observed }) => (observed === null ? undefined : value(observed.counters))]),
     ),
-    ...QUOTAS.map(
-      ([name, type, help, value]): Family => ({
-        name: `beamway_stream_${name}`,
-        type,
-        help,
-        samples: shown.flatMap((stream): Sample[] => {
-          const counted = value(stream);
-          return counted === undefined ? [] : [{ labels: labelsOf(stream), value: counted }];
-        }),
-      }),
-    ),
+    ...QUOTAS.map(counted),
     {
       name: 'beamway_streams_not_shown',
       type: 'gauge',
